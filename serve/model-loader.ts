@@ -34,6 +34,9 @@ const ERRORS: AssetErrors = {
 export async function loadChampion(store: AssetSource): Promise<Classifier> {
   const pointerPath = channelPath(DEFAULT_CHANNEL);
   const { champion } = parseChannel(await readJson(store, pointerPath, ERRORS), pointerPath);
+  if (champion === null) {
+    throw new ProductError('model/missing', `${pointerPath} names no model; ${ERRORS.missing.advice}`);
+  }
   const manifest = await readManifest(store, champion);
   const files = await readFiles(store, manifest);
   const topologyBytes = files.get(TOPOLOGY_FILE);
