@@ -13,6 +13,8 @@ import type { Random } from './random.ts';
 export interface Batch {
   /** [count, height, width, channels], normalised */
   images: Float32Array<ArrayBuffer>;
+  /** [height, width, channels] */
+  imageShape: readonly [number, number, number];
   /** [count], class ids */
   labels: Uint8Array<ArrayBuffer>;
   count: number;
@@ -87,7 +89,7 @@ function* gatherBatches(
       const imageIndex = fetch(step * batchSize + index, pixels.subarray(index * imageSize, (index + 1) * imageSize));
       labels[index] = images.labels[imageIndex] ?? 0;
     }
-    yield { images: normalizePixels(pixels.subarray(0, count * imageSize), normalization), labels, count };
+    yield { images: normalizePixels(pixels.subarray(0, count * imageSize), normalization), imageShape, labels, count };
   }
 }
 

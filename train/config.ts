@@ -7,8 +7,10 @@ import { ProductError } from '../shared/errors.ts';
 import { canonicalJson } from '../shared/manifest.ts';
 import { augmentSchema } from './augment.ts';
 import { imageFolderSchema } from './image-folder.ts';
+import { imageSizesSchema } from './image-sizes.ts';
 import { optimizerSchema } from './optimizer.ts';
 import { scheduleSchema } from './schedule.ts';
+import { weightAverageSchema } from './weight-average.ts';
 
 const networkSchema = z.union(
   [
@@ -32,8 +34,12 @@ export const trainConfigSchema = z.strictObject({
   /** For folders of pictures, and only for them: CIFAR-10 has a size and a normalisation of its own. */
   imageFolder: imageFolderSchema.optional(),
   augment: augmentSchema,
+  /** Smaller pictures in the first parts of the run; null: all epochs see them as they are. */
+  imageSizes: imageSizesSchema.nullable(),
   schedule: scheduleSchema,
   optimizer: optimizerSchema,
+  /** The finished network is the moving average of the parameters; null: it is the last step's. */
+  weightAverage: weightAverageSchema.nullable(),
   labelSmoothing: z.number().min(0).lt(1),
   lastGamma: z.number(),
   /** Of feature maps in the engine; weights, statistics and loss are float32 in any case. */

@@ -13,6 +13,7 @@ import { metricsSchema } from '../shared/manifest.ts';
 import type { Metrics } from '../shared/manifest.ts';
 import { buildLayerTable } from '../shared/resnet.ts';
 import { stepsPerEpoch, trainingBatches } from './batches.ts';
+import type { Batch } from './batches.ts';
 import { calibrate, measureAnswers } from './calibrate.ts';
 import type { Answers } from './calibrate.ts';
 import { pruneCheckpoints, writeCheckpoint } from './checkpoint.ts';
@@ -23,6 +24,7 @@ import { splitValidation } from './dataset.ts';
 import type { Dataset, LabelledImages } from './dataset.ts';
 import type { Engine } from './engine/engine.ts';
 import { evaluateNetwork } from './evaluate.ts';
+import { imageSizeAt, resizeImages } from './image-sizes.ts';
 import { initializeParameters } from './initialize.ts';
 import { assertTrainable } from './network.ts';
 import { createProgressBar } from './progress-bar.ts';
@@ -101,6 +103,8 @@ class Run {
   readonly #bar: ReturnType<typeof createProgressBar>;
   /** All of the checkpoint's header that changes while the run goes on. */
   #header: CheckpointHeader;
+  /** The training pictures in the size of the current epoch, where that is not their own. */
+  #resized: { size: number; images: LabelledImages } | undefined;
   /** Steps that the log does not have yet. */
   #unlogged = NO_METERS;
 
@@ -118,7 +122,7 @@ class Run {
     });
     this.#training = split.training;
     this.#validation = split.validation;
-    this.#state = new TrainingState(engine, this.#table, groups ?? this.#firstValues(), config.optimizer);
+    this.#state = new TrainingState(engine, this.#table, groups ?? this.#firstValues(), config);
     const total = this.#stepsInEpoch * config.epochs;
     this.#bar = createProgressBar(request.stream === undefined ? { total } : { total, stream: request.stream });
   }
@@ -179,7 +183,10 @@ class Run {
     let checkpoint: string | undefined;
     while (this.#header.epoch < config.epochs) {
       const isInterrupted = await this.#finishEpoch();
-      if (this.#header.epoch === config.epochs) await this.#calibrate();
+      if (this.#header.epoch === config.epochs) {
+        await this.#adoptAverage();
+        await this.#calibrate();
+      }
       checkpoint = await this.#save();
       if (isInterrupted) {
         await appendEvent(runFolder, { event: 'interrupted', step: this.#header.step });
@@ -190,13 +197,27 @@ class Run {
     // Resumed behind its last epoch, the run has its checkpoint already.
     checkpoint ??= await this.#save();
     const { metrics: test, answers } = await this.#answer(this.#request.dataset.test, 'test');
+    const { metrics: mirrored } = await this.#answer(this.#request.dataset.test, 'test, mirrored too', 'mirrored');
     const { step, classNames, calibration } = this.#header;
     const calibrated = measureAnswers(answers, classNames, calibration?.temperature ?? 1);
-    await appendEvent(runFolder, { event: 'test', step, metrics: test, calibrated });
+    await appendEvent(runFolder, { event: 'test', step, metrics: test, calibrated, mirrored });
+    this.#bar.log(`test, mean of each image and its mirror image: ${(100 * mirrored.accuracy).toFixed(2)} %`);
     await appendScalars(runFolder, step, { 'loss/test': test.loss, 'accuracy/test': test.accuracy });
     await writeFile(join(runFolder, CURVES_FILE), drawCurves(await readEvents(runFolder)));
     this.#bar.end();
     return { isFinished: true, checkpoint, test };
+  }
+
+  /** The finished network is the average of the last ones, if the configuration says so. */
+  async #adoptAverage(): Promise<void> {
+    const { weightAverage } = this.#request.config;
+    if (weightAverage === null) return;
+    await this.#state.adoptAverage(take(this.#batches({ epoch: this.#header.epoch }), weightAverage.statisticsBatches));
+    if (this.#validation.count === 0) return;
+    const { n, accuracy, loss } = (await this.#answer(this.#validation, 'validation')).metrics;
+    const event = { event: 'average', step: this.#header.step, validation: { n, accuracy, loss } };
+    await appendEvent(this.#request.runFolder, event);
+    this.#bar.log(`averaged parameters: validation ${(100 * accuracy).toFixed(2)} % (n = ${n})`);
   }
 
   /** Fit the temperature that the finished network's probabilities need; without validation images there is none. */
@@ -216,17 +237,8 @@ class Run {
 
   /** The rest of the current epoch; returns whether it was interrupted before its end. */
   async #finishEpoch(): Promise<boolean> {
-    const { config, dataset, signal, maxSteps = Number.POSITIVE_INFINITY } = this.#request;
-    const batches = trainingBatches({
-      images: this.#training,
-      imageShape: dataset.imageShape,
-      normalization: dataset.normalization,
-      batchSize: config.batchSize,
-      augment: config.augment,
-      epoch: this.#header.epoch,
-      random: createRandom(config.seed).fork('batches', ...startKey(config)),
-      firstStep: this.#header.stepInEpoch,
-    });
+    const { config, signal, maxSteps = Number.POSITIVE_INFINITY } = this.#request;
+    const batches = this.#batches({ epoch: this.#header.epoch, firstStep: this.#header.stepInEpoch });
     // The clock runs while a batch is made: waiting for data is part of a step.
     let startedAt = performance.now();
     for (const batch of batches) {
@@ -256,6 +268,26 @@ class Run {
     }
     await this.#closeEpoch();
     return false;
+  }
+
+  /** The training batches of an epoch (from 0), in the size that the pictures have in it. */
+  #batches({ epoch, firstStep = 0 }: { epoch: number; firstStep?: number }): Generator<Batch, void, undefined> {
+    const { config, dataset } = this.#request;
+    const [fullSize, , channels] = dataset.imageShape;
+    const size = imageSizeAt(config.imageSizes ?? [], { epoch, epochs: config.epochs, fullSize });
+    if (size !== fullSize && this.#resized?.size !== size) {
+      this.#resized = { size, images: resizeImages(this.#training, dataset.imageShape, size) };
+    }
+    return trainingBatches({
+      images: size === fullSize || this.#resized === undefined ? this.#training : this.#resized.images,
+      imageShape: size === fullSize ? dataset.imageShape : [size, size, channels],
+      normalization: dataset.normalization,
+      batchSize: config.batchSize,
+      augment: config.augment,
+      epoch,
+      random: createRandom(config.seed).fork('batches', ...startKey(config)),
+      firstStep,
+    });
   }
 
   /** Of the update that is done after `step` updates. */
@@ -335,7 +367,11 @@ class Run {
   }
 
   /** Metrics of a split, as the network computes (temperature 1), and the logits themselves. */
-  async #answer(images: LabelledImages, split: string): Promise<{ metrics: Metrics; answers: Answers }> {
+  async #answer(
+    images: LabelledImages,
+    split: string,
+    views: 'one' | 'mirrored' = 'one',
+  ): Promise<{ metrics: Metrics; answers: Answers }> {
     const { config, dataset } = this.#request;
     const startedAt = performance.now();
     const logits = new Float32Array(images.count * dataset.classNames.length);
@@ -349,6 +385,7 @@ class Run {
       imageShape: dataset.imageShape,
       normalization: dataset.normalization,
       batchSize: config.evaluationBatchSize,
+      views,
       onAnswers: (values) => {
         logits.set(values, filled);
         filled += values.length;
@@ -371,6 +408,14 @@ class Run {
 
   close(): void {
     this.#state.dispose();
+  }
+}
+
+function* take<T>(values: Iterable<T>, count: number): Generator<T, void, undefined> {
+  let taken = 0;
+  for (const value of values) {
+    if (taken++ === count) return;
+    yield value;
   }
 }
 

@@ -270,13 +270,23 @@ export function runInference(
   taps: readonly string[] = [LOGITS_LAYER],
 ): Map<string, EngineTensor> {
   const pass = new Pass(engine, table, parameters, images);
+  return walkForward(pass, table, taps, (row) => ruleOf(row).infer(pass.context(row), pass.inputsOf(row)));
+}
+
+/** Forward up to the last of `taps`; what no later row needs is given back on the way. */
+function walkForward(
+  pass: Pass,
+  table: LayerTable,
+  taps: readonly string[],
+  compute: (row: LayerRow) => EngineTensor,
+): Map<string, EngineTensor> {
   const remaining = new Map<string, number>();
   for (const name of table.flatMap((row) => row.inputs)) remaining.set(name, (remaining.get(name) ?? 0) + 1);
   const lastNeeded = Math.max(...taps.map((tap) => pass.layers.findIndex((row) => row.name === tap)));
   try {
     const tapped = new Map<string, EngineTensor>();
     for (const row of pass.layers.slice(0, lastNeeded + 1)) {
-      pass.keep(row.name, ruleOf(row).infer(pass.context(row), pass.inputsOf(row)));
+      pass.keep(row.name, compute(row));
       if (taps.includes(row.name)) tapped.set(row.name, pass.holds.hold(pass.valueOf(row.name)));
       for (const name of row.inputs) {
         const left = (remaining.get(name) ?? 0) - 1;
@@ -290,6 +300,34 @@ export function runInference(
     pass.holds.releaseAll();
     throw error;
   }
+}
+
+/**
+ * The statistics of one batch at every batch norm, each computed behind those before it, as in training.
+ *
+ * Shapes   images [batch, height, width, channels] -> mean and unbiased variance [channels] under the name of the row
+ * Memory   the caller owns the returned tensors; `images` and `parameters` are only read
+ */
+export function measureStatistics(
+  engine: Engine,
+  table: LayerTable,
+  parameters: TensorsByName,
+  images: EngineTensor,
+): Map<string, BatchNormStatistics> {
+  const measured = new Map<string, BatchNormStatistics>();
+  const last = table.findLast((row) => row.kind === 'batchNorm');
+  if (last === undefined) return measured;
+  const pass = new Pass(engine, table, parameters, images);
+  const tapped = walkForward(pass, table, [last.name], (row) => {
+    const rule = ruleOf(row);
+    const [context, inputs] = [pass.context(row), pass.inputsOf(row)];
+    const result: ForwardResult = rule.train?.(context, inputs) ?? { output: rule.infer(context, inputs) };
+    for (const tensor of result.saved ?? []) engine.dispose(tensor);
+    if (result.statistics !== undefined) measured.set(row.name, result.statistics);
+    return result.output;
+  });
+  for (const tensor of tapped.values()) engine.dispose(tensor);
+  return measured;
 }
 
 export interface TrainingPassResult {

@@ -12,9 +12,11 @@ const BASE: TrainConfig = {
   batchSize: 128,
   validationImages: 5000,
   augment: { flip: 'alternating', crop: { padding: 4, mode: 'reflect' }, cutout: null },
+  imageSizes: null,
   // 0.2 for 500 images in a step is what the published 26- and 80-epoch runs use; half of it for 128 to 256.
   schedule: { kind: 'one-cycle', peak: 0.1, warmupShare: 0.2, finalShare: 0 },
   optimizer: { kind: 'sgd', momentum: 0.9, nesterov: true, weightDecay: 5e-4, decayed: 'kernels' },
+  weightAverage: null,
   labelSmoothing: 0.1,
   lastGamma: 0,
   precision: 'float32',
@@ -39,6 +41,23 @@ const PRESETS = {
     augment: { ...BASE.augment, crop: { padding: 2, mode: 'reflect' } },
     // The first cycle ends underfitted, so the second one goes nearly as high again; it needs less warming up.
     schedule: { kind: 'one-cycle', peak: 0.08, warmupShare: 0.05, finalShare: 0 },
+    precision: 'bfloat16',
+  },
+  /**
+   * The best accuracy in about one hour on two cores with bfloat16. Half of the epochs see small pictures, which cost
+   * less; a short run gains nothing from strong augmentation.
+   */
+  speedrun: {
+    ...BASE,
+    epochs: 16,
+    augment: { ...BASE.augment, crop: { padding: 2, mode: 'reflect' } },
+    imageSizes: [
+      { size: 24, untilShare: 0.5 },
+      { size: 28, untilShare: 0.75 },
+    ],
+    schedule: { kind: 'one-cycle', peak: 0.1, warmupShare: 0.15, finalShare: 0 },
+    weightAverage: { decay: 0.98, everySteps: 5, statisticsBatches: 80 },
+    lastGamma: 1,
     precision: 'bfloat16',
   },
   /** The smallest member of the CIFAR family, 78 thousand parameters: to try the pipeline on any machine. */

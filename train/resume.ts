@@ -7,7 +7,6 @@ import type { TrainConfig } from './config.ts';
 import type { Dataset } from './dataset.ts';
 import type { Engine } from './engine/engine.ts';
 import { listSlots } from './optimizer.ts';
-import type { OptimizerConfig } from './optimizer.ts';
 import { CONFIG_FILE } from './run-folder.ts';
 import type { TensorGroups } from './training-state.ts';
 
@@ -54,18 +53,19 @@ export async function readForResume({
       `the run was computed by "${header.engine}", this is the engine ${engine.name}, whose bits differ; resume with the same --engine`,
     );
   }
-  return { header, groups: requireGroups(groups, config.optimizer) };
+  return { header, groups: requireGroups(groups, config) };
 }
 
-function requireGroups(groups: Checkpoint['groups'], optimizer: OptimizerConfig): TensorGroups {
+function requireGroups(groups: Checkpoint['groups'], { optimizer, weightAverage }: TrainConfig): TensorGroups {
   const parameters = groups.get('parameters');
-  const slots = listSlots(optimizer).map((slot) => [slot, groups.get(slot)] as const);
-  if (parameters === undefined || slots.some(([, group]) => group === undefined)) {
-    const expected = ['parameters', ...listSlots(optimizer)];
+  const besides = [...listSlots(optimizer), ...(weightAverage === null ? [] : (['average'] as const))];
+  const others = besides.map((name) => [name, groups.get(name)] as const);
+  if (parameters === undefined || others.some(([, group]) => group === undefined)) {
+    const expected = ['parameters', ...besides];
     throw new ProductError(
       'checkpoint/damaged',
       `the checkpoint has the groups ${[...groups.keys()].join(', ') || 'none'}; ${expected.join(' and ')} are expected; resume from another one`,
     );
   }
-  return { parameters, ...Object.fromEntries(slots) };
+  return { parameters, ...Object.fromEntries(others) };
 }

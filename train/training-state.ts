@@ -10,15 +10,26 @@ import type { LayerTable, Parameter } from '../shared/resnet.ts';
 import type { Batch } from './batches.ts';
 import type { CheckpointTensor } from './checkpoint.ts';
 import type { Engine, EngineTensor } from './engine/engine.ts';
-import { runTrainingPass } from './network.ts';
+import { measureStatistics, runTrainingPass } from './network.ts';
 import type { TensorsByName, TrainingPassResult } from './network.ts';
 import { listSlots, updateVariable } from './optimizer.ts';
 import type { OptimizerConfig, SlotName } from './optimizer.ts';
+import { WeightAverage } from './weight-average.ts';
+import type { WeightAverageConfig } from './weight-average.ts';
 
 type TensorGroup = ReadonlyMap<string, CheckpointTensor>;
 
-/** The parameters and the optimizer's slots, each by the name of the variable; without any slot, all start at zero. */
-export type TensorGroups = { parameters: TensorGroup } & Readonly<Partial<Record<SlotName, TensorGroup>>>;
+/**
+ * The parameters, the optimizer's slots and the averaged parameters, each by the name of the variable. Without any slot,
+ * all start at zero; without averages, they start at the parameters.
+ */
+export type TensorGroups = { parameters: TensorGroup } & Readonly<Partial<Record<SlotName | 'average', TensorGroup>>>;
+
+/** What an update does besides following the gradient. */
+export interface UpdateRules {
+  optimizer: OptimizerConfig;
+  weightAverage: WeightAverageConfig | null;
+}
 
 export interface StepOptions {
   /** Updates done before this one. */
@@ -39,9 +50,10 @@ export class TrainingState {
   readonly #parameters = new Map<string, EngineTensor>();
   readonly #optimizer: OptimizerConfig;
   readonly #slots: ReadonlyMap<SlotName, Map<string, EngineTensor>>;
+  readonly #average: WeightAverage | undefined;
 
   /** `groups` are those of {@link snapshot}. Errors: `checkpoint/mismatch` when one lacks a tensor. */
-  constructor(engine: Engine, table: LayerTable, groups: TensorGroups, optimizer: OptimizerConfig) {
+  constructor(engine: Engine, table: LayerTable, groups: TensorGroups, { optimizer, weightAverage }: UpdateRules) {
     this.#engine = engine;
     this.#table = table;
     this.#optimizer = optimizer;
@@ -56,6 +68,10 @@ export class TrainingState {
         tensors.set(each.name, upload(engine, each, isFresh ? zeros : groups[slot]?.get(each.name)));
       }
     }
+    this.#average =
+      weightAverage === null
+        ? undefined
+        : new WeightAverage(engine, weightAverage, groups.average ?? trainedTensors(table, groups.parameters));
   }
 
   /** Owned by the state; valid until the next step. */
@@ -66,13 +82,13 @@ export class TrainingState {
   /** One update on a batch: images [count, height, width, channels], labels [count]. */
   async step(batch: Batch, options: StepOptions): Promise<StepResult> {
     const engine = this.#engine;
-    const [height = 1, width = 1, channels = 1] = this.#table[0]?.shape ?? [];
     const classes = this.#table.at(-1)?.shape[0] ?? 0;
-    const images = engine.upload(batch.images, [batch.count, height, width, channels]);
+    const images = engine.upload(batch.images, [batch.count, ...batch.imageShape]);
     const targets = engine.upload(smoothTargets(batch.labels, classes, options.labelSmoothing), [batch.count, classes]);
     const pass = runTrainingPass(engine, this.#table, this.#parameters, images, targets);
     this.#applyGradients(pass, options);
     this.#followStatistics(pass);
+    this.#average?.follow(this.#parameters, options.step);
 
     const losses = await engine.download(pass.losses);
     const logits = await engine.download(pass.logits);
@@ -128,7 +144,49 @@ export class TrainingState {
     const groups = new Map<keyof TensorGroups, Map<string, CheckpointTensor>>();
     groups.set('parameters', await copy(this.#parameters));
     for (const [slot, tensors] of this.#slots) groups.set(slot, await copy(tensors));
+    if (this.#average !== undefined) groups.set('average', await copy(this.#average.values));
     return groups;
+  }
+
+  /**
+   * Make the averages the parameters, with the statistics that these batches have behind them: their mean, and their
+   * variance within and between the batches. The end of a run; without a `weightAverage` nothing happens.
+   *
+   * Source   Wu and Johnson 2021, arXiv:2105.07576, section 3
+   */
+  async adoptAverage(batches: Iterable<Batch>): Promise<void> {
+    if (this.#average === undefined) return;
+    for (const [name, average] of this.#average.values)
+      this.#replace(name, this.#engine.combine(1, average, 0, average));
+    const sums = new Map<string, { mean: Float64Array; square: Float64Array }>();
+    let count = 0;
+    for (const batch of batches) {
+      const images = this.#engine.upload(batch.images, [batch.count, ...batch.imageShape]);
+      const measured = measureStatistics(this.#engine, this.#table, this.#parameters, images);
+      this.#engine.dispose(images);
+      for (const [name, { mean, variance }] of measured) {
+        const [means, variances] = [await this.#engine.download(mean), await this.#engine.download(variance)];
+        for (const tensor of [mean, variance]) this.#engine.dispose(tensor);
+        const sum = sums.get(name) ?? { mean: new Float64Array(means.length), square: new Float64Array(means.length) };
+        sums.set(name, sum);
+        means.forEach((value, channel) => {
+          sum.mean[channel] = (sum.mean[channel] ?? 0) + value;
+          sum.square[channel] = (sum.square[channel] ?? 0) + value * value + (variances[channel] ?? 0);
+        });
+      }
+      count += 1;
+    }
+    for (const [name, { mean, square }] of sums) {
+      const means = Float32Array.from(mean, (sum) => sum / count);
+      const variances = Float32Array.from(square, (sum, channel) => sum / count - ((mean[channel] ?? 0) / count) ** 2);
+      this.#replace(`${name}.running_mean`, this.#engine.upload(means, [means.length]));
+      this.#replace(`${name}.running_var`, this.#engine.upload(variances, [variances.length]));
+    }
+  }
+
+  #replace(name: string, tensor: EngineTensor): void {
+    this.#engine.dispose(held(this.#parameters, name));
+    this.#parameters.set(name, tensor);
   }
 
   dispose(): void {
@@ -136,7 +194,13 @@ export class TrainingState {
       for (const tensor of tensors.values()) this.#engine.dispose(tensor);
       tensors.clear();
     }
+    this.#average?.dispose();
   }
+}
+
+function trainedTensors(table: LayerTable, group: TensorGroup): TensorGroup {
+  const names = listParameters(table).filter(({ isTrainable }) => isTrainable);
+  return new Map([...group].filter(([name]) => names.some((each) => each.name === name)));
 }
 
 /** Upload the parameters of a table for inference. Errors: `checkpoint/mismatch`. */

@@ -59,6 +59,8 @@ export function tinyConfig(differences: Partial<TrainConfig> = {}): TrainConfig 
     batchSize: 13,
     validationImages: 12,
     augment: { ...NO_AUGMENTATION, crop: { padding: 1, mode: 'reflect' }, cutout: { size: 2 } },
+    imageSizes: [{ size: 6, untilShare: 0.5 }],
+    weightAverage: { decay: 0.8, everySteps: 2, statisticsBatches: 3 },
     schedule: { kind: 'one-cycle', peak: 0.1, warmupShare: 0.25, finalShare: 0 },
     optimizer: { kind: 'sgd', momentum: 0.9, nesterov: true, weightDecay: 5e-4, decayed: 'kernels' },
     labelSmoothing: 0.1,

@@ -68,4 +68,37 @@ describe('evaluateNetwork', () => {
     ]);
     expect(progress).toEqual({ 1: [1, 2, 3, 4, 5, 6, 7], 3: [3, 6, 7], 7: [7], 100: [7] }[batchSize]);
   });
+
+  it('takes the mean of the logits of an image and of its mirror image when asked to', async () => {
+    const engine = await createTfjsEngine('cpu');
+    const parameters = uploadParameters(engine, table, weights);
+    const [height, width, channels] = imageShape;
+    const mirrored = images.pixels.map((_, index) => {
+      const [row, place] = [Math.floor(index / (width * channels)), index % (width * channels)];
+      const column = width - 1 - Math.floor(place / channels);
+      return images.pixels[(row * width + column) * channels + (place % channels)] ?? 0;
+    });
+    expect(mirrored.length).toBe(COUNT * height * width * channels);
+    const logitsOf = async (pixels: Uint8Array<ArrayBuffer>, views: 'one' | 'mirrored') => {
+      const found: number[] = [];
+      const onAnswers = (logits: Float32Array): void => void found.push(...logits);
+      await evaluateNetwork({
+        ...source,
+        images: { ...images, pixels },
+        engine,
+        parameters,
+        batchSize: 3,
+        views,
+        onAnswers,
+      });
+      return found;
+    };
+    const [plain, other] = [await logitsOf(images.pixels, 'one'), await logitsOf(mirrored, 'one')];
+    const both = await logitsOf(images.pixels, 'mirrored');
+    for (const tensor of parameters.values()) engine.dispose(tensor);
+    expect(engine.countTensors()).toBe(0);
+    const largest = Math.max(...plain.map((value, index) => Math.abs(value - (other[index] ?? 0))));
+    expect(largest).toBeGreaterThan(1e-3);
+    both.forEach((value, index) => expect(value).toBeCloseTo(((plain[index] ?? 0) + (other[index] ?? 0)) / 2, 6));
+  });
 });

@@ -63,7 +63,7 @@ describe('trainAndEvaluate', () => {
     expect(epochs.at(-1)?.training.loss).toBeLessThan((epochs[0]?.training.loss ?? 0) / 4);
     expect(epochs.at(-1)?.validation).toMatchObject({ n: 12 });
     expect(result.test?.accuracy).toBeGreaterThan(0.8);
-    expect([...groups.keys()]).toEqual(['parameters', 'velocity']);
+    expect([...groups.keys()]).toEqual(['parameters', 'velocity', 'average']);
 
     const files = (await readdir(request.runFolder)).toSorted();
     expect(files.map((name) => name.replace(/^(events\.out\.tfevents)\.\d+\.run$/, '$1'))).toEqual([
@@ -115,6 +115,7 @@ describe('trainAndEvaluate', () => {
       'resume',
       'epoch',
       'epoch',
+      'average',
       'calibration',
       'test',
     ]);
@@ -152,8 +153,8 @@ describe('trainAndEvaluate', () => {
       const request = await draftRequest(recordUploads(engine, uploads), { config, maxSteps: 1 });
       await trainAndEvaluate(request);
       const [first = new Float32Array()] = uploads.filter(({ length }) => length === 3 * 3 * 3 * 4);
-      const [images = new Float32Array()] = uploads.filter(({ length }) => length === 13 * 8 * 8 * 3);
-      expect([first.length, images.length]).toEqual([108, 2496]);
+      const [images = new Float32Array()] = uploads.filter(({ length }) => length === 13 * 6 * 6 * 3);
+      expect([first.length, images.length]).toEqual([108, 1404]);
       seen.push({ first, images });
     }
     expect(seen[2]).toEqual(seen[0]);

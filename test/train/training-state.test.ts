@@ -49,7 +49,12 @@ function firstParameters(table = TINY) {
 
 function drawBatch(count: number): Batch {
   const images = drawExact(createRandom(4), count * 8 * 8 * 3);
-  return { images, labels: Uint8Array.from({ length: count }, (_, index) => (index * 2) % 3), count };
+  return {
+    images,
+    imageShape: [8, 8, 3],
+    labels: Uint8Array.from({ length: count }, (_, index) => (index * 2) % 3),
+    count,
+  };
 }
 
 describeOnEachEngine('the training state', ({ engine: getEngine, precision }) => {
@@ -61,10 +66,11 @@ describeOnEachEngine('the training state', ({ engine: getEngine, precision }) =>
     const table = buildLayerTable(tinyArchitecture(recorded.network));
     const initial = new Map(Object.entries(recorded.initial));
     const optimizer = { ...SGD, momentum: recorded.momentum, weightDecay: recorded.weightDecay };
-    const state = new TrainingState(getEngine(), table, { parameters: initial }, optimizer);
+    const state = new TrainingState(getEngine(), table, { parameters: initial }, { optimizer, weightAverage: null });
     const options = { step: 0, labelSmoothing: recorded.labelSmoothing };
     const batch = {
       images: recorded.images.values,
+      imageShape: [8, 8, 3] as const,
       labels: Uint8Array.from(recorded.labels),
       count: recorded.labels.length,
     };
@@ -93,7 +99,12 @@ describeOnEachEngine('the training state', ({ engine: getEngine, precision }) =>
   });
 
   it('starts with a loss near ln(classes) and learns one batch by heart', async () => {
-    const state = new TrainingState(getEngine(), TINY, { parameters: firstParameters() }, SGD);
+    const state = new TrainingState(
+      getEngine(),
+      TINY,
+      { parameters: firstParameters() },
+      { optimizer: SGD, weightAverage: null },
+    );
     const batch = drawBatch(6);
     const losses: number[] = [];
     let correct = 0;
@@ -112,7 +123,12 @@ describeOnEachEngine('the training state', ({ engine: getEngine, precision }) =>
   it('keeps no tensor over 20 steps, and none at all once disposed', async () => {
     const engine = getEngine();
     const before = engine.countTensors();
-    const state = new TrainingState(engine, TINY, { parameters: firstParameters() }, SGD);
+    const state = new TrainingState(
+      engine,
+      TINY,
+      { parameters: firstParameters() },
+      { optimizer: SGD, weightAverage: null },
+    );
     const held = engine.countTensors();
     const trained = listParameters(TINY).filter((each) => each.isTrainable).length;
     expect(held - before).toBe(listParameters(TINY).length + trained);
@@ -126,11 +142,16 @@ describeOnEachEngine('the training state', ({ engine: getEngine, precision }) =>
 describe('TrainingState', () => {
   it('continues from a snapshot with the same bits', async () => {
     const engine = await createTfjsEngine('cpu');
-    const original = new TrainingState(engine, TINY, { parameters: firstParameters() }, SGD);
+    const original = new TrainingState(
+      engine,
+      TINY,
+      { parameters: firstParameters() },
+      { optimizer: SGD, weightAverage: null },
+    );
     await original.step(drawBatch(3), STEP);
     const snapshot = await original.snapshot();
     const [parameters = new Map(), velocity = new Map()] = [snapshot.get('parameters'), snapshot.get('velocity')];
-    const copy = new TrainingState(engine, TINY, { parameters, velocity }, SGD);
+    const copy = new TrainingState(engine, TINY, { parameters, velocity }, { optimizer: SGD, weightAverage: null });
     expect(await copy.step(drawBatch(4), STEP)).toEqual(await original.step(drawBatch(4), STEP));
     expect(await copy.snapshot()).toEqual(await original.snapshot());
     // Not a view: the step after it has left the snapshot alone.
@@ -145,7 +166,7 @@ describe('TrainingState', () => {
     const kernel = parameters.get('conv1.weight')?.values.fill(0);
     // The convolution passes on the middle pixel: channel 0 of the map is channel 0 of the picture.
     if (kernel !== undefined) kernel[4 * 3 * 4] = 1;
-    const state = new TrainingState(engine, TINY, { parameters }, SGD);
+    const state = new TrainingState(engine, TINY, { parameters }, { optimizer: SGD, weightAverage: null });
     const batch = drawBatch(2);
     await state.step(batch, { ...STEP, learningRate: 0 });
     await state.step(batch, { ...STEP, learningRate: 0 });
@@ -162,12 +183,57 @@ describe('TrainingState', () => {
     expect(moved?.get('bn1.running_var')?.values[1]).toBeCloseTo(0.81, 6);
   });
 
+  it('ends as its average, with the statistics that the given batches have behind the averaged weights', async () => {
+    const engine = await createTfjsEngine('cpu');
+    const weightAverage = { decay: 0.5, everySteps: 1, statisticsBatches: 2 };
+    const before = engine.countTensors();
+    const state = new TrainingState(engine, TINY, { parameters: firstParameters() }, { optimizer: SGD, weightAverage });
+    await state.step(drawBatch(3), STEP);
+    const first = await state.snapshot();
+    await state.step(drawBatch(3), { ...STEP, step: 1 });
+    const [second, held] = [await state.snapshot(), engine.countTensors()];
+
+    // Two batches that differ by a shift of all values: it is in the variance between them.
+    const near = drawBatch(2);
+    const far = { ...near, images: near.images.map((value) => value + 3) };
+    await state.adoptAverage([near, far]);
+    const adopted = await state.snapshot();
+    expect(engine.countTensors()).toBe(held);
+    state.dispose();
+    expect(engine.countTensors()).toBe(before);
+
+    const initial = firstParameters().get('linear.bias')?.values[0] ?? Number.NaN;
+    const bias = (snapshot: typeof adopted, group: 'parameters' | 'average') =>
+      snapshot.get(group)?.get('linear.bias')?.values[0] ?? Number.NaN;
+    // The early decays are 1/10 and 2/11, both below 0.5.
+    const once = 0.1 * initial + 0.9 * bias(first, 'parameters');
+    expect(bias(adopted, 'parameters')).toBeCloseTo((2 / 11) * once + (9 / 11) * bias(second, 'parameters'), 7);
+    expect(adopted.get('average')).toEqual(second.get('average'));
+
+    const kernel = adopted.get('parameters')?.get('conv1.weight');
+    const maps = [near, far].map(({ images, count }) => {
+      const x = engine.upload(images, [count, 8, 8, 3]);
+      const weights = engine.upload(Float32Array.from(kernel?.values ?? []), kernel?.shape ?? []);
+      return engine.download(engine.conv2d(x, weights, { size: 3, stride: 1, padding: 1 }));
+    });
+    const channels = kernel?.shape[3] ?? 1;
+    const values = (await Promise.all(maps)).map((map) => [...map].filter((_, index) => index % channels === 0));
+    const moments = values.map((map) => {
+      const mean = map.reduce((sum, value) => sum + value, 0) / map.length;
+      return { mean, variance: map.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (map.length - 1) };
+    });
+    const mean = moments.reduce((sum, each) => sum + each.mean, 0) / 2;
+    const variance = moments.reduce((sum, each) => sum + each.variance + (each.mean - mean) ** 2, 0) / 2;
+    expect(adopted.get('parameters')?.get('bn1.running_mean')?.values[0]).toBeCloseTo(mean, 5);
+    expect(adopted.get('parameters')?.get('bn1.running_var')?.values[0]).toBeCloseTo(variance, 4);
+  });
+
   it('smooths labels towards all classes', async () => {
     const engine = await createTfjsEngine('cpu');
     const parameters = firstParameters();
     parameters.get('linear.weight')?.values.fill(0);
     parameters.get('linear.bias')?.values.set([2, 0, -1]);
-    const state = new TrainingState(engine, TINY, { parameters }, SGD);
+    const state = new TrainingState(engine, TINY, { parameters }, { optimizer: SGD, weightAverage: null });
     const batch = { ...drawBatch(1), labels: Uint8Array.of(1) };
     const { loss, correct } = await state.step(batch, { ...STEP, labelSmoothing: 0.3 });
     state.dispose();
@@ -187,11 +253,19 @@ describe('TrainingState', () => {
       }),
     );
     parameters.delete('linear.bias');
-    expect(() => new TrainingState(engine, TINY, { parameters }, SGD)).toThrow('has no tensor "linear.bias"');
-    // What is there of the optimizer's state must be complete: a gap would silently start at zero.
-    expect(() => new TrainingState(engine, TINY, { parameters: firstParameters(), velocity: new Map() }, SGD)).toThrow(
-      'has no tensor "conv1.weight"',
+    expect(() => new TrainingState(engine, TINY, { parameters }, { optimizer: SGD, weightAverage: null })).toThrow(
+      'has no tensor "linear.bias"',
     );
+    // What is there of the optimizer's state must be complete: a gap would silently start at zero.
+    expect(
+      () =>
+        new TrainingState(
+          engine,
+          TINY,
+          { parameters: firstParameters(), velocity: new Map() },
+          { optimizer: SGD, weightAverage: null },
+        ),
+    ).toThrow('has no tensor "conv1.weight"');
   });
 });
 

@@ -24,7 +24,12 @@ function runnerOf(name: string, logits: readonly (readonly number[])[]): ModelRu
   };
 }
 
-const batches = [2, 1].map((count) => ({ images: new Float32Array(), labels: new Uint8Array(count), count }));
+const batches = [2, 1].map((count) => ({
+  images: new Float32Array(),
+  imageShape: [1, 1, 3] as const,
+  labels: new Uint8Array(count),
+  count,
+}));
 
 function measure(reference: number[][], candidate: number[][]): Promise<ParityRecord> {
   return measureParity({
