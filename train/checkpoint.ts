@@ -63,6 +63,8 @@ const headerSchema = z.strictObject({
   engine: z.string(),
   hardware: z.string(),
   commit: z.string().nullable(),
+  /** How the engine computes what it could compute in several ways; a resumed run goes on with the same. */
+  formulations: z.record(z.string(), z.string()).optional(),
   /** One entry per finished epoch. */
   history: z.array(z.unknown()),
   /** Of a finished run that has held images out. */

@@ -8,6 +8,8 @@ import type { TrainConfig } from './config.ts';
 import { DATA_CACHE_FOLDER, obtainCifar10 } from './download.ts';
 import { ENGINE_CHOICES, startEngine } from './engine/choose-engine.ts';
 import type { EngineChoice } from './engine/choose-engine.ts';
+import type { Engine } from './engine/engine.ts';
+import { readFormulations } from './engine/formulations.ts';
 import { exportImages } from './export-images.ts';
 import { trainAndEvaluate } from './loop.ts';
 import { obtainDataset } from './obtain-dataset.ts';
@@ -28,6 +30,8 @@ const USAGE = `usage: npm run train -- --preset NAME --out runs/NAME [options]
   --image-size N      of pictures: cropped to their centre and resized to N x N; normalised by mean and deviation
   --engine NAME       ${ENGINE_CHOICES.join(', ')} (default auto)
   --precision NAME    float32, bfloat16 (default: the preset's)
+  --formulations WHICH  measured (default): the fastest way to compute each convolution; default: TensorFlow's own ops;
+                      or a JSON file as the object "chosen" in a log
   --epochs N, --seed N, --batch-size N, --network NAME, --validation-images N    instead of the preset's
   --max-steps N       stop after N updates in all, with a checkpoint
   --resume            continue the run in --out
@@ -44,6 +48,7 @@ const OPTIONS = {
   'data-dir': { type: 'string' },
   engine: { type: 'string', default: 'auto' },
   precision: { type: 'string' },
+  formulations: { type: 'string' },
   epochs: { type: 'string' },
   seed: { type: 'string' },
   'batch-size': { type: 'string' },
@@ -108,6 +113,25 @@ async function configOf(flags: Flags, runFolder: string, start: StartPoint | und
   return parseTrainConfig({ ...presetOf(flags.preset), ...changes });
 }
 
+/** Errors: `cli/usage`, those of {@link readFormulations}. */
+async function pinFormulations(engine: Engine, { formulations, resume }: Flags): Promise<void> {
+  if (formulations === undefined) return;
+  if (resume) {
+    throw new ProductError(
+      'cli/usage',
+      '--resume goes on with the formulations of its checkpoint; leave out --formulations',
+    );
+  }
+  if (formulations === 'default' || formulations === 'measured') return;
+  if (engine.formulations === undefined) {
+    throw new ProductError(
+      'cli/usage',
+      `the ${engine.name} engine has one way to compute each; leave out --formulations`,
+    );
+  }
+  engine.formulations.pin(await readFormulations(resolve(formulations)));
+}
+
 function wholeNumber(flag: string, text: string): number {
   if (/^[1-9]\d*$/.test(text)) return Number(text);
   throw new ProductError('cli/usage', `--${flag} is "${text}"; a whole number above 0 is expected`);
@@ -164,7 +188,11 @@ async function main(): Promise<void> {
   const start = flags.from === undefined ? undefined : await readStartPoint(flags.from);
   const config = await configOf(flags, runFolder, start);
   if (!flags.resume) await assertRunFolderFree(runFolder);
-  const engine = await startEngine(choice, { precision: config.precision });
+  const engine = await startEngine(choice, {
+    precision: config.precision,
+    formulations: flags.formulations === 'default' ? 'default' : 'measured',
+  });
+  await pinFormulations(engine, flags);
   report(`engine: ${engine.device}`);
 
   const dataDir = flags['data-dir'] ?? process.env['CIFAR10_DIR'];

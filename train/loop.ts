@@ -23,6 +23,7 @@ import { drawCurves } from './curves.ts';
 import { splitValidation } from './dataset.ts';
 import type { Dataset, LabelledImages } from './dataset.ts';
 import type { Engine } from './engine/engine.ts';
+import { describeMeasurements } from './engine/formulations.ts';
 import { evaluateNetwork } from './evaluate.ts';
 import { imageSizeAt, resizeImages } from './image-sizes.ts';
 import { initializeParameters } from './initialize.ts';
@@ -148,6 +149,7 @@ class Run {
     const { header, groups } = await readForResume(request);
     // The log has every start and resume; a model names the commit and the machine that finished it.
     const current = { ...header, ...(await describeMaker(engine)) };
+    engine.formulations?.pin(header.formulations ?? {});
     const run = new Run(request, current, groups);
     await appendEvent(runFolder, { event: 'resume', step: header.step, ...run.#facts() });
     await startEventFile(runFolder, { step: header.step });
@@ -260,6 +262,7 @@ class Run {
         durationMs: performance.now() - startedAt,
       });
       this.#draw(loss);
+      await this.#logFormulations();
       if (this.#header.stepInEpoch % LOG_EVERY_STEPS === 0) await this.#logSteps();
       if (this.#header.stepInEpoch % config.checkpointEverySteps === 0) await this.#save();
       // Signals are delivered only when the event loop gets a turn.
@@ -319,6 +322,16 @@ class Run {
     await appendEvent(runFolder, { event: 'steps', step, learningRate, loss, accuracy, images });
     const scalars = { 'loss/training': loss, 'accuracy/training': accuracy, 'learning rate': learningRate };
     await appendScalars(runFolder, step, scalars);
+  }
+
+  async #logFormulations(): Promise<void> {
+    const { formulations } = this.#engine;
+    const measured = formulations?.takeMeasurements() ?? [];
+    if (formulations === undefined || measured.length === 0) return;
+    const { runFolder } = this.#request;
+    const chosen = formulations.list();
+    await appendEvent(runFolder, { event: 'formulations', step: this.#header.step, chosen, measured });
+    this.#bar.log(describeMeasurements(measured));
   }
 
   #draw(loss: number): void {
@@ -401,7 +414,10 @@ class Run {
 
   async #save(): Promise<string> {
     const { runFolder, config } = this.#request;
-    const folder = await writeCheckpoint(runFolder, { header: this.#header, groups: await this.#state.snapshot() });
+    await this.#logFormulations();
+    const formulations = this.#engine.formulations?.list();
+    const header = formulations === undefined ? this.#header : { ...this.#header, formulations };
+    const folder = await writeCheckpoint(runFolder, { header, groups: await this.#state.snapshot() });
     await pruneCheckpoints(runFolder, { keep: config.keptCheckpoints });
     return folder;
   }

@@ -2,17 +2,19 @@
 import { ProductError } from '../../shared/errors.ts';
 import type { Engine } from './engine.ts';
 import { isTensorFlowSetUp, loadTensorFlowAddon } from './tensorflow/addon.ts';
-import type { Precision } from './tensorflow/tensorflow-engine.ts';
+import type { TensorFlowEngineOptions } from './tensorflow/tensorflow-engine.ts';
 
 export const ENGINE_CHOICES = ['auto', 'tensorflow', 'tfjs'] as const;
 export type EngineChoice = (typeof ENGINE_CHOICES)[number];
+
+export type EngineOptions = Required<Pick<TensorFlowEngineOptions, 'precision'>> & TensorFlowEngineOptions;
 
 /**
  * Start an engine. `auto` is `tensorflow`: the slow `tfjs` has to be asked for.
  *
  * Errors: `engine/unavailable` with the command to run, `engine/unsupported` when an engine lacks the precision.
  */
-export async function startEngine(choice: EngineChoice, options: { precision: Precision }): Promise<Engine> {
+export async function startEngine(choice: EngineChoice, options: EngineOptions): Promise<Engine> {
   if (choice === 'tfjs') {
     if (options.precision !== 'float32') {
       throw new ProductError(

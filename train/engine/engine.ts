@@ -8,6 +8,7 @@
  * Errors   a tensor that was disposed, or shapes that do not fit, are bugs of the caller: plain errors.
  */
 import type { WindowGeometry } from '../../shared/resnet.ts';
+import type { FormulationChooser } from './formulations.ts';
 
 export type EngineName = 'tensorflow' | 'tfjs';
 
@@ -49,6 +50,8 @@ export interface Engine {
   readonly name: EngineName;
   /** What computes, for logs: library, version and device. */
   readonly device: string;
+  /** Of an engine that knows several ways to compute one thing. */
+  readonly formulations?: FormulationChooser;
 
   /** Copy values into the engine. The array must not be written to afterwards: an engine may keep it. */
   upload(values: Float32Array<ArrayBuffer>, shape: readonly number[]): EngineTensor;
