@@ -220,6 +220,21 @@ export const parityRecordSchema = z.strictObject({
   layers: z.array(z.strictObject({ name: z.string(), maxDifference: z.number(), maxValue: z.number() })),
 });
 
+/** What training the model took; of the run that the manifest's provenance names. */
+const trainingRecordSchema = z.strictObject({
+  /** The command line of the run, or null when its configuration has none. */
+  command: z.string().nullable(),
+  /** The trainer's complete configuration; its hash is the provenance's `configSha256`. */
+  config: z.record(z.string(), z.unknown()),
+  dataset: z.string(),
+  images: z.strictObject({ training: z.int(), validation: z.int() }),
+  epochs: z.int().positive(),
+  /** With evaluation and checkpoints, without pauses between a stop and a resume. */
+  wallSeconds: z.number(),
+  /** Over all epochs, without evaluation. */
+  imagesPerSecond: z.number(),
+});
+
 export const evaluationSchema = z.strictObject({
   formatVersion: z.literal(1),
   modelId: sha256Schema,
@@ -232,9 +247,12 @@ export const evaluationSchema = z.strictObject({
   command: z.string(),
   metrics: metricsSchema.nullable(),
   parity: z.array(parityRecordSchema),
+  /** Missing when the folder was made without the run's log, or by an older version. */
+  training: trainingRecordSchema.optional(),
 });
 
 export type Metrics = z.infer<typeof metricsSchema>;
+export type TrainingRecord = z.infer<typeof trainingRecordSchema>;
 export type ParityRecord = z.infer<typeof parityRecordSchema>;
 export type Evaluation = z.infer<typeof evaluationSchema>;
 

@@ -1,5 +1,5 @@
 /** `npm run train`: flags to one run. Kept short on purpose; what training is, is in `loop.ts`. */
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { ParseArgsOptionsConfig } from 'node:util';
 import { ProductError } from '../shared/errors.ts';
@@ -14,12 +14,14 @@ import { exportImages } from './export-images.ts';
 import { trainAndEvaluate } from './loop.ts';
 import { obtainDataset } from './obtain-dataset.ts';
 import { presetOf, PRESET_NAMES } from './presets.ts';
+import { REPORT_FILE, writeReport } from './report/write-report.ts';
 import { assertRunFolderFree, readRunConfig } from './run-folder.ts';
 import { assertSameSplit, readStartPoint } from './start-point.ts';
 import type { StartPoint } from './start-point.ts';
 
 const USAGE = `usage: npm run train -- --preset NAME --out runs/NAME [options]
        npm run train -- --resume --out runs/NAME [options]
+       npm run train -- report --out runs/NAME
        npm run train -- export --classes NAME,NAME --out DIR [--data-dir DIR]
 
   --preset NAME       ${PRESET_NAMES.join(', ')}
@@ -35,6 +37,8 @@ const USAGE = `usage: npm run train -- --preset NAME --out runs/NAME [options]
   --epochs N, --seed N, --batch-size N, --network NAME, --validation-images N    instead of the preset's
   --max-steps N       stop after N updates in all, with a checkpoint
   --resume            continue the run in --out
+
+report makes the report.html of a run again, also of one that is not finished.
 
 export writes classes of CIFAR-10 as a folder of pictures, for example for the preset cifar2:
   npm run train -- export --classes airplane,bird --out data/cifar2
@@ -170,9 +174,16 @@ async function runExport(args: readonly string[]): Promise<void> {
   process.stdout.write(`${out}: ${training} training and ${test} test pictures\n`);
 }
 
+async function runReport(args: readonly string[]): Promise<void> {
+  const { out } = readFlags(args, { out: { type: 'string' } });
+  if (out === undefined || out === '') throw new ProductError('cli/usage', 'name the run folder with --out');
+  process.stdout.write(`${await writeReport(resolve(out))}\n`);
+}
+
 async function main(): Promise<void> {
   const [command, ...rest] = process.argv.slice(2);
   if (command === 'export') return runExport(rest);
+  if (command === 'report') return runReport(rest);
   const flags = readFlags(process.argv.slice(2), OPTIONS);
   if (flags.help) {
     process.stdout.write(USAGE);
@@ -218,7 +229,7 @@ async function main(): Promise<void> {
   const { accuracy, accuracyInterval, n } = result.test;
   const [low, high] = accuracyInterval.map((bound) => (100 * bound).toFixed(2));
   process.stdout.write(`test accuracy ${(100 * accuracy).toFixed(2)} % (95 %: ${low} to ${high}, n = ${n})\n`);
-  process.stdout.write(`checkpoint: ${result.checkpoint}\n`);
+  process.stdout.write(`checkpoint: ${result.checkpoint}\nreport: ${join(runFolder, REPORT_FILE)}\n`);
 }
 
 try {

@@ -4,8 +4,6 @@
  * A run is a pure function of its configuration and data: interrupted and resumed, it ends with the same bits. The test
  * set chooses nothing; there is no best epoch, the last one counts.
  */
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { z } from 'zod';
 import { ProductError } from '../shared/errors.ts';
@@ -19,7 +17,6 @@ import type { Answers } from './calibrate.ts';
 import { pruneCheckpoints, writeCheckpoint } from './checkpoint.ts';
 import type { CheckpointHeader, CheckpointTensor } from './checkpoint.ts';
 import type { TrainConfig } from './config.ts';
-import { drawCurves } from './curves.ts';
 import { splitValidation } from './dataset.ts';
 import type { Dataset, LabelledImages } from './dataset.ts';
 import type { Engine } from './engine/engine.ts';
@@ -35,13 +32,14 @@ import { readForResume } from './resume.ts';
 import { addMeters, describeMaker, firstHeader, NO_METERS } from './run-header.ts';
 import type { Meters } from './run-header.ts';
 import { createRunFolder } from './run-folder.ts';
-import { appendEvent, readEvents } from './run-log.ts';
+import { writeTestAnswers } from './report/test-answers.ts';
+import { writeReport } from './report/write-report.ts';
+import { appendEvent } from './run-log.ts';
 import { learningRateAt } from './schedule.ts';
+import { drawSparkline } from './sparkline.ts';
 import { appendScalars, startEventFile } from './tensorboard/event-file.ts';
 import { TrainingState } from './training-state.ts';
 import type { TensorGroups } from './training-state.ts';
-
-const CURVES_FILE = 'curves.svg';
 
 export interface TrainRequest {
   config: TrainConfig;
@@ -108,6 +106,8 @@ class Run {
   #resized: { size: number; images: LabelledImages } | undefined;
   /** Steps that the log does not have yet. */
   #unlogged = NO_METERS;
+  /** How much of them was waiting for a batch. */
+  #unloggedWaitMs = 0;
 
   private constructor(request: TrainRequest, header: CheckpointHeader, groups: TensorGroups | null) {
     const { config, dataset, engine } = request;
@@ -205,7 +205,9 @@ class Run {
     await appendEvent(runFolder, { event: 'test', step, metrics: test, calibrated, mirrored });
     this.#bar.log(`test, mean of each image and its mirror image: ${(100 * mirrored.accuracy).toFixed(2)} %`);
     await appendScalars(runFolder, step, { 'loss/test': test.loss, 'accuracy/test': test.accuracy });
-    await writeFile(join(runFolder, CURVES_FILE), drawCurves(await readEvents(runFolder)));
+    const { dataset } = this.#request;
+    await writeTestAnswers(runFolder, { dataset, answers, step, temperature: calibration?.temperature ?? 1 });
+    await writeReport(runFolder);
     this.#bar.end();
     return { isFinished: true, checkpoint, test };
   }
@@ -244,6 +246,7 @@ class Run {
     // The clock runs while a batch is made: waiting for data is part of a step.
     let startedAt = performance.now();
     for (const batch of batches) {
+      this.#unloggedWaitMs += performance.now() - startedAt;
       if (signal?.aborted === true || this.#header.step >= maxSteps) return true;
       const { step } = this.#header;
       const { labelSmoothing } = config;
@@ -312,14 +315,17 @@ class Run {
 
   /** One point of the training curve: the mean over the steps since the last one. */
   async #logSteps(): Promise<void> {
-    const { images, correct, lossSum } = this.#unlogged;
+    const { images, correct, lossSum, durationMs } = this.#unlogged;
+    const [durationSeconds, waitSeconds] = [durationMs / 1000, this.#unloggedWaitMs / 1000];
     this.#unlogged = NO_METERS;
+    this.#unloggedWaitMs = 0;
     if (images === 0) return;
     const { step } = this.#header;
     const learningRate = this.#learningRateAt(step - 1);
     const { runFolder } = this.#request;
     const [loss, accuracy] = [lossSum / images, correct / images];
-    await appendEvent(runFolder, { event: 'steps', step, learningRate, loss, accuracy, images });
+    const time = { durationSeconds, waitSeconds };
+    await appendEvent(runFolder, { event: 'steps', step, learningRate, loss, accuracy, images, ...time });
     const scalars = { 'loss/training': loss, 'accuracy/training': accuracy, 'learning rate': learningRate };
     await appendScalars(runFolder, step, scalars);
   }
@@ -375,7 +381,7 @@ class Run {
     const percent = (share: number): string => `${(100 * share).toFixed(2)} %`;
     const held = validation === null ? '' : `, validation ${percent(validation.accuracy)} (n = ${validation.n})`;
     this.#bar.log(
-      `epoch ${record.epoch}: training ${percent(record.training.accuracy)}, loss ${record.training.loss.toFixed(4)}${held}, ${record.imagesPerSecond.toFixed(0)} images/s`,
+      `epoch ${record.epoch}: training ${percent(record.training.accuracy)}, loss ${record.training.loss.toFixed(4)}${held}, ${record.imagesPerSecond.toFixed(0)} images/s  ${drawTrend(this.#header.history as EpochRecord[])}`,
     );
   }
 
@@ -433,6 +439,11 @@ function* take<T>(values: Iterable<T>, count: number): Generator<T, void, undefi
     if (taken++ === count) return;
     yield value;
   }
+}
+
+/** The validation accuracy of the epochs so far in one line; the training loss where nothing is held out. */
+function drawTrend(epochs: readonly EpochRecord[]): string {
+  return drawSparkline(epochs.map(({ training, validation }) => validation?.accuracy ?? training.loss));
 }
 
 /** A run that goes on from another one draws orders and augmentations of its own, not the other run's again. */

@@ -1,6 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { metricsSchema } from '../../shared/manifest.ts';
-import { MetricsAccumulator, wilsonInterval } from '../../shared/metrics.ts';
+import {
+  comparePaired,
+  describeClasses,
+  mcnemarExact,
+  measureRiskCoverage,
+  MetricsAccumulator,
+  wilsonInterval,
+} from '../../shared/metrics.ts';
 
 describe('wilsonInterval', () => {
   // Computed in double precision from Wilson 1927.
@@ -105,5 +112,128 @@ describe('MetricsAccumulator', () => {
     const metrics = new MetricsAccumulator({ classNames: ['a', 'b'] });
     expect(() => metrics.add([1, 0], 2)).toThrow('internal:');
     expect(() => metrics.add([0, 0, 1], 0)).toThrow('internal:');
+  });
+});
+
+describe('describeClasses', () => {
+  // Intervals computed with a separate program in double precision.
+  it('gives precision, recall and F1 their intervals', () => {
+    const metrics = {
+      classes: [
+        { label: 'cat', support: 50, precision: null, recall: null, f1: null },
+        { label: 'dog', support: 50, precision: null, recall: null, f1: null },
+      ],
+      confusion: [
+        [40, 10],
+        [5, 45],
+      ],
+    };
+    const [cat] = describeClasses(metrics);
+    expect(cat).toMatchObject({ label: 'cat', support: 50, predicted: 45 });
+    expect(cat?.precision?.value).toBe(40 / 45);
+    expect(cat?.precision?.interval[0]).toBeCloseTo(0.7650090300423141, 12);
+    expect(cat?.precision?.interval[1]).toBeCloseTo(0.9515952820543282, 12);
+    expect(cat?.recall?.value).toBe(0.8);
+    expect(cat?.recall?.interval[0]).toBeCloseTo(0.6696289406777459, 12);
+    expect(cat?.recall?.interval[1]).toBeCloseTo(0.887562499842239, 12);
+    expect(cat?.f1?.value).toBeCloseTo(80 / 95, 12);
+    expect(cat?.f1?.interval[0]).toBeCloseTo(0.7481833158110832, 12);
+    expect(cat?.f1?.interval[1]).toBeCloseTo(0.9054245673485546, 12);
+  });
+
+  it('agrees with the figures of the summary, and has none of a class that does not occur', () => {
+    const metrics = new MetricsAccumulator({ classNames: ['cat', 'dog', 'emu'] });
+    metrics.addBatch(Float32Array.from([2, 0, 0, 0, 2, 0, 0, 2, 0]), [0, 0, 1]);
+    const summary = metrics.summarize();
+    const figures = describeClasses(summary);
+    expect(figures.map(({ precision }) => precision?.value ?? null)).toEqual(summary.classes.map((c) => c.precision));
+    expect(figures.map(({ recall }) => recall?.value ?? null)).toEqual(summary.classes.map((c) => c.recall));
+    expect(figures[0]?.f1?.value).toBeCloseTo(summary.classes[0]?.f1 ?? Number.NaN, 12);
+    expect(figures[2]).toEqual({ label: 'emu', support: 0, predicted: 0, precision: null, recall: null, f1: null });
+  });
+});
+
+describe('the reliability of the answers', () => {
+  it('puts each answer into the bin of its confidence, and sums up to the calibration error', () => {
+    const metrics = new MetricsAccumulator({ classNames: ['a', 'b'] });
+    metrics.add(logitsFor(0.81), 0);
+    metrics.add(logitsFor(0.86), 1);
+    metrics.add(logitsFor(0.55), 0);
+    metrics.add([1000, 0], 0);
+    const bins = metrics.reliability();
+    expect(bins.map(({ count }) => count)).toEqual([0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 1]);
+    const [empty, , full] = [bins[0], bins[1], bins[12]];
+    expect(empty).toEqual({ low: 0, high: 1 / 15, count: 0, confidence: null, accuracy: null });
+    expect([full?.low, full?.high, full?.accuracy?.value]).toEqual([12 / 15, 13 / 15, 0.5]);
+    expect(full?.confidence).toBeCloseTo(0.835, 12);
+    expect(full?.accuracy?.interval).toEqual(wilsonInterval(1, 2));
+    const error = bins.reduce(
+      (sum, { count, confidence, accuracy }) => sum + count * Math.abs((confidence ?? 0) - (accuracy?.value ?? 0)),
+      0,
+    );
+    expect(metrics.summarize().expectedCalibrationError).toBeCloseTo(error / 4, 12);
+  });
+});
+
+describe('measureRiskCoverage', () => {
+  it('counts the errors among the most confident answers', () => {
+    const { points, area } = measureRiskCoverage([0.5, 0.9, 0.8, 0.6], [false, true, false, true]);
+    expect(points).toEqual([
+      { threshold: 0.9, coverage: 0.25, risk: 0 },
+      { threshold: 0.8, coverage: 0.5, risk: 1 / 2 },
+      { threshold: 0.6, coverage: 0.75, risk: 1 / 3 },
+      { threshold: 0.5, coverage: 1, risk: 2 / 4 },
+    ]);
+    expect(area).toBeCloseTo((0 + 1 / 2 + 1 / 3 + 2 / 4) / 4, 12);
+  });
+
+  it('gives answers of equal confidence together', () => {
+    const { points, area } = measureRiskCoverage([0.9, 0.9, 0.5], [true, false, true]);
+    expect(points).toEqual([
+      { threshold: 0.9, coverage: 2 / 3, risk: 1 / 2 },
+      { threshold: 0.5, coverage: 1, risk: 1 / 3 },
+    ]);
+    expect(area).toBeCloseTo((2 / 3) * (1 / 2) + (1 / 3) * (1 / 3), 12);
+  });
+
+  it('refuses no answers, and confidences of others', () => {
+    expect(() => measureRiskCoverage([], [])).toThrow('internal:');
+    expect(() => measureRiskCoverage([0.5], [true, true])).toThrow('internal:');
+  });
+});
+
+describe('mcnemarExact', () => {
+  // Computed with exact fractions.
+  it.each([
+    [11, 1, 0.00634765625],
+    [25, 15, 0.1538599441628321],
+    [300, 250, 0.036578745549102704],
+    [320, 260, 0.014221936110842713],
+    [3000, 2900, 0.1974390248435765],
+    [0, 5, 0.0625],
+    [0, 6, 0.03125],
+    [7, 7, 1],
+    [0, 0, 1],
+  ])('of %i against %i is %f, and the same the other way round', (first, second, p) => {
+    expect(mcnemarExact(first, second)).toBeCloseTo(p, 10);
+    expect(mcnemarExact(second, first)).toBe(mcnemarExact(first, second));
+  });
+});
+
+describe('comparePaired', () => {
+  it('counts who has which image right', () => {
+    const first = [true, true, true, false, false, false, false];
+    const second = [true, true, false, true, true, true, false];
+    expect(comparePaired(first, second)).toEqual({
+      bothRight: 2,
+      onlyFirstRight: 1,
+      onlySecondRight: 3,
+      bothWrong: 1,
+      p: mcnemarExact(1, 3),
+    });
+  });
+
+  it('refuses answers to different images', () => {
+    expect(() => comparePaired([true], [])).toThrow('internal:');
   });
 });

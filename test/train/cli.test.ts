@@ -1,6 +1,6 @@
 /** `npm run train` as a process of its own: flags, exit codes, Ctrl-C. */
 import { spawn } from 'node:child_process';
-import { readFile, writeFile } from 'node:fs/promises';
+import { copyFile, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
@@ -54,6 +54,7 @@ describe('the command line of training', () => {
       ['--preset', 'tiny', '--out', 'x', '--engine', 'cuda'],
       'choose one of auto, tensorflow, tfjs',
     ],
+    ['a report of no run', ['report'], 'name the run folder with --out'],
     ['no steps', ['--preset', 'tiny', '--out', 'x', '--max-steps', '0'], 'a whole number above 0 is expected'],
     ['no epochs', ['--preset', 'tiny', '--out', 'x', '--epochs', '0'], '--epochs is "0"'],
     ['a seed that is no number', ['--preset', 'tiny', '--out', 'x', '--seed', 'one'], '--seed is "one"'],
@@ -110,6 +111,17 @@ describe('the command line of training', () => {
     await writeFile(join(folder, 'config.json'), '{ "epochs": 1, "colour": "red" }');
     const damaged = await train(['--resume', '--out', folder]);
     expect(damaged).toMatchObject({ status: 1, stderr: expect.stringContaining('"colour"') });
+  });
+
+  it('makes the report of a run again', async () => {
+    const folder = await makeTemporaryFolder();
+    const recorded = fileURLToPath(new URL('../../train/results/first-light-2', import.meta.url));
+    for (const file of ['config.json', 'log.jsonl']) await copyFile(join(recorded, file), join(folder, file));
+    const report = join(folder, 'report.html');
+    expect(await train(['report', '--out', folder])).toEqual({ status: 0, stdout: `${report}\n`, stderr: '' });
+    expect(await readFile(report, 'utf8')).toContain('<h1>Training run first-light-2</h1>');
+    const nothing = await train(['report', '--out', join(folder, 'none')]);
+    expect(nothing).toMatchObject({ status: 1, stderr: expect.stringMatching(/^checkpoint\/missing: .*none/) });
   });
 
   it('names the command that sets TensorFlow up where it is missing, and takes no slower engine', async () => {

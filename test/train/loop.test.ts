@@ -73,6 +73,8 @@ describe('trainAndEvaluate', () => {
       'curves.svg',
       'events.out.tfevents',
       'log.jsonl',
+      'report.html',
+      'test-answers.json',
     ]);
     expect(JSON.parse(await readFile(join(request.runFolder, 'config.json'), 'utf8'))).toEqual(config);
     const events = await readEvents(request.runFolder);

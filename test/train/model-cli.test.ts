@@ -45,7 +45,7 @@ describe('npm run model', () => {
       status: 0,
       printed: expect.stringContaining('evaluate   accuracy on the test set'),
     });
-    for (const command of ['convert', 'evaluate', 'show', 'check']) {
+    for (const command of ['convert', 'evaluate', 'show', 'card', 'check']) {
       const { status, printed } = await run(command, '--help');
       expect(status).toBe(0);
       expect(printed.startsWith(`npm run model -- ${command} `)).toBe(true);
@@ -58,6 +58,8 @@ describe('npm run model', () => {
     [['show'], 'cli/usage: --model is missing'],
     [['show', '--model'], "cli/usage: Option '--model <value>' argument missing"],
     [['show', '--model', 'a', 'b'], "cli/usage: Unexpected argument 'b'"],
+    [['card'], 'cli/usage: --model is missing'],
+    [['card', '--model', 'a', '--run', ''], 'cli/usage: --run is missing'],
     [['check', '--modell', 'a'], "cli/usage: Unknown option '--modell'"],
     [['convert', '--out', 'x'], 'cli/usage: --checkpoint is missing'],
     [

@@ -13,6 +13,7 @@ import { evaluateModel } from './evaluate-model.ts';
 import { readEvaluation, readManifest, readModel } from './read-model.ts';
 import { convertToOnnx } from './onnx/convert-to-onnx.ts';
 import { formatEvaluation, formatModel } from './show-model.ts';
+import { writeModelCard } from './model-card.ts';
 import { DATA_CACHE_FOLDER } from '../download.ts';
 import type { Dataset } from '../dataset.ts';
 import { ENGINE_CHOICES, startEngine } from '../engine/choose-engine.ts';
@@ -78,10 +79,19 @@ const CHECK_USAGE = `npm run model -- check --model DIR
 
 Verifies a model folder: sizes, hashes, ops, weights, layers, evaluation.`;
 
+const CARD_USAGE = `npm run model -- card --model DIR [--run DIR]
+
+Writes MODEL_CARD.md into a model folder, from its manifest and its evaluation: nothing in it is written by hand.
+
+  --model DIR          a model folder
+  --run DIR            the folder of the run it comes from, for a folder that does not have the facts of its training;
+                       they are kept in evaluation.json`;
+
 const COMMANDS: ReadonlyMap<string, Command> = new Map([
   ['convert', { summary: 'checkpoint to model folder or ONNX file', usage: CONVERT_USAGE, run: runConvert }],
   ['evaluate', { summary: 'accuracy on the test set', usage: EVALUATE_USAGE, run: runEvaluate }],
   ['show', { summary: 'layers, shapes, parameters', usage: SHOW_USAGE, run: runShow }],
+  ['card', { summary: 'model card, from what is measured', usage: CARD_USAGE, run: runCard }],
   ['check', { summary: 'hashes and structure', usage: CHECK_USAGE, run: runCheck }],
 ]);
 
@@ -182,6 +192,12 @@ async function runCheck(args: readonly string[], context: CommandContext): Promi
   context.print(
     `${folder} is intact: model ${manifest.modelId}, ${manifest.files.length} files, ${nodes.length} nodes, ${manifest.layers.length} layers, ${evaluation === undefined ? 'no evaluation' : 'evaluation of this model'}`,
   );
+}
+
+async function runCard(args: readonly string[], { print }: CommandContext): Promise<void> {
+  const flags = parseFlags(args, { model: { type: 'string' }, run: { type: 'string' } });
+  const runFolder = flags['run'] === undefined ? undefined : requireFlag(flags, 'run');
+  print(await writeModelCard({ folder: requireFlag(flags, 'model'), runFolder }));
 }
 
 type DatasetUser = Parameters<typeof obtainDatasetFor>[0];

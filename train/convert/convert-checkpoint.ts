@@ -2,6 +2,7 @@
  * From a checkpoint to a model folder: choose the weights, write the graph, hold it to the training engine, publish. A
  * model that fails its parity check never gets its name.
  */
+import path from 'node:path';
 import { architectureOf, NETWORK_NAMES } from '../../shared/architecture.ts';
 import type { Architecture } from '../../shared/architecture.ts';
 import { ProductError } from '../../shared/errors.ts';
@@ -12,6 +13,7 @@ import { locateCheckpoint, readCheckpoint } from '../checkpoint.ts';
 import type { Checkpoint } from '../checkpoint.ts';
 import { hashConfig } from '../config.ts';
 import type { ProgressStream } from '../progress-bar.ts';
+import { findTrainingRecord } from '../report/training-record.ts';
 import type { Weights } from './build-graph.ts';
 import { compareWithEngine } from './check-parity.ts';
 import type { ParityPlan } from './check-parity.ts';
@@ -82,9 +84,11 @@ async function checkModel(
   });
   requireParity(record, form.weightType);
   const runtime = record.candidate;
+  const runFolder = path.dirname(path.resolve(await locateCheckpoint(options.checkpoint)));
+  const training = await findTrainingRecord(runFolder, manifest.provenance);
   await writeEvaluation(
     staged,
-    await describeEvaluation({ manifest, dataset, runtime, command, metrics: null, parity: [record] }),
+    await describeEvaluation({ manifest, dataset, runtime, command, metrics: null, parity: [record], training }),
   );
 }
 

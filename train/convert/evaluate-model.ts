@@ -2,11 +2,10 @@
  * Measures a model folder on the official test set, each image once, in stock TensorFlow.js, and writes
  * `evaluation.json` beside the model. Nothing is chosen here.
  */
-import { open, rename } from 'node:fs/promises';
 import path from 'node:path';
 import { ProductError } from '../../shared/errors.ts';
 import { EVALUATION_FILE, evaluationSchema } from '../../shared/manifest.ts';
-import type { Evaluation, Metrics, ModelManifest, ParityRecord } from '../../shared/manifest.ts';
+import type { Evaluation, Metrics, ModelManifest, ParityRecord, TrainingRecord } from '../../shared/manifest.ts';
 import { MetricsAccumulator } from '../../shared/metrics.ts';
 import type { Normalization } from '../../shared/normalize.ts';
 import { LOGITS_LAYER } from '../../shared/resnet.ts';
@@ -15,17 +14,16 @@ import type { Dataset } from '../dataset.ts';
 import { createProgressBar } from '../progress-bar.ts';
 import type { ProgressStream } from '../progress-bar.ts';
 import { describeHardware, readCommit } from '../provenance.ts';
-
 import { readEvaluation, readModel } from './read-model.ts';
 import { loadStockModel } from './run-stock.ts';
 import type { ModelRunner } from './runner.ts';
-import { formatJson } from './write-model.ts';
+import { formatJson, replaceFile } from './write-model.ts';
 
 const BATCH_SIZE = 50;
 
 /**
  * Evaluate a model folder on the test images of a data set and write the record. Parity records of the same model on the
- * same data stay.
+ * same data stay, and what its training took.
  *
  * Errors: those of `readModel`; `evaluation/mismatch` when the data set has other classes or image shapes.
  */
@@ -50,6 +48,7 @@ export async function evaluateModel(options: {
     command,
     metrics,
     parity,
+    training: former?.training,
   });
   runner.dispose();
   await writeEvaluation(folder, evaluation);
@@ -107,8 +106,9 @@ export async function describeEvaluation(options: {
   command: string;
   metrics: Metrics | null;
   parity: readonly ParityRecord[];
+  training: TrainingRecord | undefined;
 }): Promise<Evaluation> {
-  const { manifest, dataset, runtime, command, metrics, parity } = options;
+  const { manifest, dataset, runtime, command, metrics, parity, training } = options;
   return evaluationSchema.parse({
     formatVersion: 1,
     modelId: manifest.modelId,
@@ -120,20 +120,13 @@ export async function describeEvaluation(options: {
     command,
     metrics,
     parity,
+    training,
   } satisfies Record<keyof Evaluation, unknown>);
 }
 
 /** Write `evaluation.json`; a former one is replaced at once, never half. */
 export async function writeEvaluation(folder: string, evaluation: Evaluation): Promise<void> {
-  const partial = path.join(folder, `.${EVALUATION_FILE}.partial-${process.pid}`);
-  const file = await open(partial, 'w');
-  try {
-    await file.writeFile(formatJson(evaluation));
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(partial, path.join(folder, EVALUATION_FILE));
+  await replaceFile(path.join(folder, EVALUATION_FILE), formatJson(evaluation));
 }
 
 /** A model can only be measured on images of its shape with its classes. Errors: `evaluation/mismatch`. */

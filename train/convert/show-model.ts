@@ -1,6 +1,7 @@
 /** A model folder as text for people: what it is, its layers, what was measured of it. */
 import type { Evaluation, LayerEntry, ModelManifest } from '../../shared/manifest.ts';
 import { buildLayerTable, countParameters } from '../../shared/resnet.ts';
+import { formatCount, formatPercent } from '../number-text.ts';
 
 /** The text of `npm run model -- show`. */
 export function formatModel(manifest: ModelManifest, evaluation: Evaluation | undefined): string {
@@ -67,14 +68,6 @@ export function formatEvaluation(evaluation: Evaluation | undefined): string {
   return `${accuracy}, ${dataset.name} ${dataset.split}, ${runtime}${agreement.join('')}`;
 }
 
-function formatPercent(share: number): string {
-  return `${(share * 100).toFixed(2)} %`;
-}
-
 function formatShape(shape: readonly number[]): string {
   return shape.join(' x ');
-}
-
-function formatCount(count: number): string {
-  return count.toLocaleString('en-US');
 }

@@ -135,6 +135,19 @@ export function computeModelId(manifest: Omit<ModelManifest, 'modelId'>): string
   return createHash('sha256').update(modelContract(manifest)).digest('hex');
 }
 
+/** Write a file that may be there already: it is replaced at once, never half. */
+export async function replaceFile(file: string, bytes: Uint8Array | string): Promise<void> {
+  const partial = path.join(path.dirname(file), `.${path.basename(file)}.partial-${process.pid}`);
+  const handle = await open(partial, 'w');
+  try {
+    await handle.writeFile(bytes);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  await rename(partial, file);
+}
+
 /** JSON as we commit it: readable, with a newline at the end. */
 export function formatJson(value: unknown): Buffer {
   return Buffer.from(`${JSON.stringify(value, undefined, 2)}\n`);
