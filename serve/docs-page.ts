@@ -2,7 +2,9 @@
  * The docs page: the OpenAPI document as HTML for people. One file without scripts and without requests, so it works
  * everywhere and its policy can forbid everything else.
  */
-import { PROBLEM_KINDS } from './problem.ts';
+import { API_LIMITS } from '../shared/api.ts';
+import { PREPROCESS_ID } from '../shared/manifest.ts';
+import { PROBLEM_KINDS, type ProblemCode } from './problem.ts';
 
 /** The part of an OpenAPI document that is shown. */
 export interface ShownDocument {
@@ -60,11 +62,13 @@ export function renderDocs(document: ShownDocument, { host }: { host: string }):
 </header>
 <nav aria-label="Routes"><ul>
 ${routes.map(renderLink).join('\n')}
+<li><a href="#pictures">Pictures</a></li>
 <li><a href="#problems">Problems</a></li>
 <li><a href="#schemas">Schemas</a></li>
 </ul></nav>
 <main>
 ${routes.map((route) => renderRoute(route, host)).join('\n')}
+${renderPictures()}
 ${renderProblems()}
 ${renderSchemas(document)}
 </main>
@@ -127,6 +131,47 @@ function renderTable(headings: readonly string[], rows: readonly (readonly strin
   const head = headings.map((heading) => `<th scope="col">${heading}</th>`).join('');
   const body = rows.map((cells) => `<tr>${cells.map((cell) => `<td>${cell}</td>`).join('')}</tr>`).join('\n');
   return `<div class="table"><table><thead><tr>${head}</tr></thead><tbody>\n${body}\n</tbody></table></div>`;
+}
+
+const MEBIBYTE = 1024 * 1024;
+
+/** What shared/image/ and the routes take; the rules themselves are there. */
+const ACCEPTED: readonly (readonly [kind: string, rules: string])[] = [
+  [
+    'PNG',
+    'Grey, RGB or palette, with or without alpha or tRNS, 1 to 16 bits (16 are rounded to 8), interlaced or not. Of an animated PNG its default image.',
+  ],
+  ['JPEG', 'Baseline, extended or progressive, with 8 bits: grey, YCbCr or RGB. At most 64 scans.'],
+  ['WebP', 'Lossy or lossless, with or without alpha. Not animated.'],
+];
+
+const REFUSED: readonly (readonly [what: string, code: ProblemCode])[] = [
+  [`more than ${API_LIMITS.bytesPerImage / MEBIBYTE} MiB (${API_LIMITS.bytesPerImage} bytes)`, 'image/too-large'],
+  [`more than ${API_LIMITS.pixelsPerImage} pixels, for example 2048 x 2049, in any shape`, 'image/too-many-pixels'],
+  ['any other type: GIF, BMP, TIFF, AVIF, HEIC, JPEG XL, SVG, PDF, text', 'image/unknown-type'],
+  [
+    'a JPEG in CMYK or YCCK, with 12 bits, arithmetic coding or lossless; an animated WebP; a PNG with an unknown critical chunk',
+    'image/unsupported',
+  ],
+  ['a file that stops before its end', 'image/truncated'],
+  ['a wrong checksum, too few or too many image data, chunks out of order, a header that lies', 'image/corrupt'],
+  [`more than ${API_LIMITS.filesPerRequest} files in a form`, 'request/too-many-files'],
+  [`a form of more than ${API_LIMITS.bytesPerRequest / MEBIBYTE} MiB`, 'request/too-large'],
+];
+
+function renderPictures(): string {
+  const accepted = ACCEPTED.map(([kind, rules]) => [kind, escape(rules)]);
+  const refused = REFUSED.map(([what, code]) => [
+    escape(what),
+    `<code>${PROBLEM_KINDS[code].status}</code> ${linkProblem(code)}`,
+  ]);
+  return `<section id="pictures">
+<h2>Pictures</h2>
+<p>The bytes decide what a file is, never its name or content type. It is decoded, turned upright by its EXIF orientation, put over white where it is transparent, cropped to its central square and resized to the model's input with a triangle filter that averages all pixels; a picture that has the model's size is not touched. Colour profiles are ignored. These rules are called <code>${PREPROCESS_ID}</code>; a model's manifest names those that it was trained with. Bytes behind the end of a picture are ignored.</p>
+${renderTable(['Accepted', 'Kinds'], accepted)}
+${renderTable(['Refused', 'Problem'], refused)}
+<p>Most phones take pictures of 12 megapixels and more: scale them down before sending, for example with <code>magick in.jpg -resize 1024x1024 out.jpg</code>.</p>
+</section>`;
 }
 
 function renderProblems(): string {

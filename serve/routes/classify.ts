@@ -49,7 +49,7 @@ export const classifyRoute = createRoute({
   path: '/classify',
   operationId: 'classify',
   summary: 'Classify pictures',
-  description: `Send a PNG, JPEG or WebP file as the body (the bytes decide, the content type is ignored), or 1 to ${API_LIMITS.filesPerRequest} files as multipart/form-data. With files, the answer has one entry per file in their order, each with its answer or its problem. The token of an answer is the small picture that the model saw: pass it to /activations/{layer}?input=.`,
+  description: `Send a PNG, JPEG or WebP file as the body (the bytes decide, the content type is ignored), or 1 to ${API_LIMITS.filesPerRequest} files as multipart/form-data. With files, the answer has one entry per file in their order, each with its answer or its problem. A picture has at most ${API_LIMITS.bytesPerImage / 2 ** 20} MiB and ${API_LIMITS.pixelsPerImage} pixels, a form ${API_LIMITS.bytesPerRequest / 2 ** 20} MiB; /docs#pictures says what is read and what is refused. The token of an answer is the small picture that the model saw: pass it to /activations/{layer}?input=.`,
   ...curl('curl --data-binary @car.jpg HOST/classify\ncurl -F file=@car.jpg -F file=@cat.png HOST/classify'),
   request: {
     query,

@@ -18,3 +18,8 @@ export function composeOverWhite(rgba: Uint8Array | Uint8ClampedArray): Uint8Arr
   }
   return rgb;
 }
+
+/** Sets alpha of [pixels, 4] RGBA to 255, in place. */
+export function makeOpaque(rgba: Uint8Array | Uint8ClampedArray): void {
+  for (let alpha = 3; alpha < rgba.length; alpha += 4) rgba[alpha] = 255;
+}

@@ -8,7 +8,7 @@ import mozjpegDecoder from '@jsquash/jpeg/codec/dec/mozjpeg_dec.js';
 import webpDecoder from '@jsquash/webp/codec/dec/webp_dec.js';
 
 import { ProductError } from '../errors.ts';
-import { composeOverWhite } from './compose.ts';
+import { composeOverWhite, makeOpaque } from './compose.ts';
 import type { Orientation } from './exif.ts';
 import type { Picture } from './fit.ts';
 import { corruptJpeg, inspectJpeg, truncatedJpeg } from './jpeg-segments.ts';
@@ -131,10 +131,12 @@ async function decodeJpeg(bytes: Uint8Array, { header, codec }: CodecOptions): P
 }
 
 async function decodeWebp(bytes: Uint8Array, { header, codec }: CodecOptions): Promise<StoredPicture> {
-  const { orientation } = inspectWebp(bytes);
-  const { picture } = await codec.decode(bytes);
+  const { orientation, hasAlpha, file } = inspectWebp(bytes);
+  const { picture } = await codec.decode(file);
   if (picture?.width !== header.width || picture.height !== header.height) {
     throw corruptWebp('its image data cannot be decoded');
   }
+  // A picture that says it is opaque is shown so, whatever its decoded alpha: as in browsers and Pillow.
+  if (!hasAlpha) makeOpaque(picture.data);
   return { width: picture.width, height: picture.height, pixels: composeOverWhite(picture.data), orientation };
 }

@@ -37,6 +37,7 @@ export function readTiffOrientation(data: Uint8Array): Orientation {
     if (entry + ENTRY_BYTES > data.length) return 1;
     if (view.getUint16(entry, isLittleEndian) !== ORIENTATION_TAG) continue;
     if (view.getUint16(entry + 2, isLittleEndian) !== TYPE_SHORT) return 1;
+    if (view.getUint32(entry + 4, isLittleEndian) !== 1) return 1;
     const value = view.getUint16(entry + 8, isLittleEndian);
     return value >= 1 && value <= 8 ? (value as Orientation) : 1;
   }

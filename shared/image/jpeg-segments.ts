@@ -8,6 +8,8 @@ import { hasExifPrefix, type Orientation, readExifOrientation } from './exif.ts'
 const EOI = 0xd9;
 const SOS = 0xda;
 const APP1 = 0xe1;
+/** Conditions arithmetic coding: no file that can be read here has one, and decoders differ in what they make of it. */
+const DAC = 0xcc;
 
 /** Frame headers; the number tells the process. */
 const FRAME_NAMES: Readonly<Record<number, string>> = {
@@ -54,7 +56,7 @@ export function readJpegHeader(bytes: Uint8Array): { width: number; height: numb
  * Walks through the whole file. Bytes behind the end marker are not looked at: phones put films and depth maps there.
  *
  * Errors   'image/truncated' (no end marker), 'image/corrupt' (no picture in it, two frames),
- *          'image/unsupported' (more scans than any camera or editor writes)
+ *          'image/unsupported' (arithmetic coding, more scans than any camera or editor writes)
  */
 export function inspectJpeg(bytes: Uint8Array): { orientation: Orientation } {
   let orientation: Orientation | undefined;
@@ -64,6 +66,7 @@ export function inspectJpeg(bytes: Uint8Array): { orientation: Orientation } {
     if (marker === APP1 && orientation === undefined && hasExifPrefix(data)) orientation = readExifOrientation(data);
     if (FRAME_NAMES[marker] !== undefined) frames++;
     if (marker === SOS) scans++;
+    if (marker === DAC) throw unsupportedJpeg('it is arithmetic-coded; save it as baseline or progressive');
     if (scans > MAX_SCANS) {
       throw unsupportedJpeg(`it has more than ${MAX_SCANS} scans; save it again with an ordinary program`);
     }

@@ -45,8 +45,8 @@ interface PngParts {
 /**
  * The caller has checked the size in the header. The orientation is told, not applied.
  *
- * Errors   'image/truncated' (the file ends before IEND), 'image/corrupt' (checksum, filter, palette, deflate, or more
- *          or less image data than the size asks for), 'image/unsupported' (unknown critical chunk)
+ * Errors   'image/truncated' (the file ends before IEND), 'image/corrupt' (checksum, order of chunks, filter, palette,
+ *          deflate, or more or less image data than the size asks for), 'image/unsupported' (unknown critical chunk)
  */
 export async function decodePng(bytes: Uint8Array): Promise<Picture & { orientation: Orientation }> {
   const header = readPngHeader(bytes);
@@ -107,32 +107,43 @@ export async function decodePng(bytes: Uint8Array): Promise<Picture & { orientat
   }
 }
 
+/** The chunks that make the picture must stand where the standard has them: decoders differ in what they make of others. */
 function collectParts(bytes: Uint8Array): PngParts {
   const parts: PngParts = { imageData: [], palette: undefined, transparency: undefined, orientation: 1 };
+  let previous = '';
   for (const { name, data } of readPngChunks(bytes)) {
+    const hasBegun = parts.imageData.length > 0;
     switch (name) {
       case 'IDAT':
+        if (hasBegun && previous !== 'IDAT') throw corruptPng(`a chunk ${previous} stands between its image data`);
         parts.imageData.push(data);
         break;
       case 'PLTE':
+        if (parts.palette !== undefined) throw corruptPng('it has two palettes');
+        if (hasBegun) throw corruptPng('its palette stands behind its image data');
         if (data.length === 0 || data.length > 768 || data.length % 3 !== 0) {
           throw corruptPng(`its palette has ${data.length} bytes`);
         }
         parts.palette = data;
         break;
       case 'tRNS':
+        if (parts.transparency !== undefined) throw corruptPng('it has two tRNS chunks');
+        if (hasBegun) throw corruptPng('its tRNS chunk stands behind its image data');
         parts.transparency = data;
         break;
       case 'eXIf':
         parts.orientation = readTiffOrientation(data);
         break;
       case 'IHDR':
+        if (previous !== '') throw corruptPng('it has two headers');
+        break;
       case 'IEND':
         break;
       default:
         // A capital first letter says that the picture cannot be understood without this chunk.
         if (name.charCodeAt(0) < 97) throw unsupportedPng(`it needs the unknown chunk ${name}`);
     }
+    previous = name;
   }
   return parts;
 }

@@ -387,6 +387,39 @@ export function describeApi(platform: string, send: Send): void {
       }
     });
 
+    test('says which pictures it takes, how they are prepared and what it refuses', async () => {
+      const html = await (await send('/docs')).text();
+      const start = html.indexOf('<section id="pictures">');
+      const section = html.slice(start, html.indexOf('</section>', start));
+      for (const fact of [
+        manifest.preprocess.id,
+        '8 MiB',
+        '8388608',
+        '4194304',
+        '32 files',
+        '32 MiB',
+        'CMYK',
+        'animated WebP',
+      ]) {
+        expect(section).toContain(fact);
+      }
+      const codes = [...section.matchAll(/href="#([^"]+)"/g)].map(([, code]) => code);
+      expect(codes).toEqual([
+        'image/too-large',
+        'image/too-many-pixels',
+        'image/unknown-type',
+        'image/unsupported',
+        'image/truncated',
+        'image/corrupt',
+        'request/too-many-files',
+        'request/too-large',
+      ]);
+      const { paths } = (await (await send('/openapi.json')).json()) as {
+        paths: Record<string, { post?: { description: string } }>;
+      };
+      expect(paths['/classify']?.post?.description).toContain('8 MiB and 4194304 pixels, a form 32 MiB');
+    });
+
     test('explains itself on one page that asks nobody for anything', async () => {
       const response = await send('/docs');
       const html = await response.text();

@@ -7,9 +7,11 @@ interface Entry {
   tag: number;
   type: number;
   value: number;
+  /** How many values; default: 1. */
+  count?: number;
 }
 
-/** A TIFF directory at byte 8 with the given entries, each holding one value in its first two bytes. */
+/** A TIFF directory at byte 8 with the given entries, each holding its value in the first two bytes. */
 function makeTiff(entries: readonly Entry[], { isLittleEndian = false } = {}): Uint8Array {
   const bytes = new Uint8Array(8 + 2 + entries.length * 12 + 4);
   const view = new DataView(bytes.buffer);
@@ -17,10 +19,10 @@ function makeTiff(entries: readonly Entry[], { isLittleEndian = false } = {}): U
   view.setUint16(2, 42, isLittleEndian);
   view.setUint32(4, 8, isLittleEndian);
   view.setUint16(8, entries.length, isLittleEndian);
-  for (const [index, { tag, type, value }] of entries.entries()) {
+  for (const [index, { tag, type, value, count = 1 }] of entries.entries()) {
     view.setUint16(10 + index * 12, tag, isLittleEndian);
     view.setUint16(12 + index * 12, type, isLittleEndian);
-    view.setUint32(14 + index * 12, 1, isLittleEndian);
+    view.setUint32(14 + index * 12, count, isLittleEndian);
     view.setUint16(18 + index * 12, value, isLittleEndian);
   }
   return bytes;
@@ -44,6 +46,7 @@ describe('readExifOrientation', () => {
     { name: 'orientation 0', data: makeTiff([{ ...turned, value: 0 }]) },
     { name: 'orientation 9', data: makeTiff([{ ...turned, value: 9 }]) },
     { name: 'an orientation that is no short', data: makeTiff([{ ...turned, type: 4 }]) },
+    { name: 'two orientations in one', data: makeTiff([{ ...turned, count: 2 }]) },
     { name: 'a cut directory', data: makeTiff([make, turned]).subarray(0, 30) },
     { name: 'a directory outside the data', data: makeTiff([turned]).fill(0xff, 4, 8) },
     { name: 'an unknown byte order', data: makeTiff([turned]).fill(0x41, 0, 2) },
