@@ -24,6 +24,8 @@ const COMPONENTS = {
   SampleList: api.sampleListSchema,
   ModelList: api.modelListSchema,
   ModelDetail: api.modelDetailSchema,
+  ChannelEvent: api.channelEventSchema,
+  ModelHistory: api.modelHistorySchema,
   Health: api.healthSchema,
   Readiness: api.readinessSchema,
 } as const satisfies Record<string, z.ZodType>;

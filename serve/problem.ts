@@ -36,6 +36,7 @@ export const PROBLEM_KINDS: Readonly<Record<ProblemCode, ProblemKind>> = {
   'token/invalid': { status: 400, title: 'The input token cannot be read' },
   'sample/unknown': { status: 404, title: 'There is no such sample' },
   'model/unknown': { status: 404, title: 'There is no such model' },
+  'channel/unknown': { status: 404, title: 'There is no such channel' },
   'server/not-ready': { status: 503, title: 'The model is not loaded' },
   internal: { status: 500, title: 'The server made an error' },
 };

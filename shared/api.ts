@@ -18,6 +18,8 @@ export const API_LIMITS = {
 
 /** Response headers of every answer that a model gave. */
 export const MODEL_ID_HEADER = 'x-model-id';
+/** Where a channel's champion answered: `seq` of the pointer that named it. */
+export const MODEL_SEQ_HEADER = 'x-model-seq';
 
 export const PROBLEM_MEDIA_TYPE = 'application/problem+json';
 
@@ -47,7 +49,12 @@ export const predictionSchema = z.object({
 export const modelReferenceSchema = z.object({
   id: z.string(),
   name: z.string(),
-  channel: z.string().describe('The channel whose champion answered.'),
+  channel: z.string().nullable().describe('The channel whose champion answered; null when a model was asked for.'),
+  seq: z
+    .int()
+    .nonnegative()
+    .nullable()
+    .describe('How often the champion of this channel was changed before; else null.'),
 });
 
 /** What the model saw: the token reproduces it, so every later view of this picture needs nothing else. */
@@ -124,7 +131,7 @@ export const modelListSchema = z.object({
     z.object({
       id: z.string(),
       name: z.string(),
-      aliases: z.array(z.string()).describe('`champion` answers when no model is named.'),
+      aliases: z.array(z.string()).describe('Other names for `?model=`; `champion` answers when no model is named.'),
       classNames: z.array(z.string()),
       architecture: architectureSchema,
     }),
@@ -132,6 +139,19 @@ export const modelListSchema = z.object({
 });
 
 export const modelDetailSchema = manifestSchema;
+
+/** One change of a channel, or the `start`: what answered before the first one. */
+export const channelEventSchema = z.object({
+  seq: z.int().nonnegative(),
+  action: z.enum(['start', 'promote', 'rollback']),
+  champion: z.string().describe('Id of the model that answered from then on.'),
+  at: z.iso.datetime().nullable().describe('UTC; null for the start.'),
+});
+
+export const modelHistorySchema = z.object({
+  channel: z.string(),
+  events: z.array(channelEventSchema).describe('Newest first.'),
+});
 
 /** Anything but `ok` is a problem. */
 export const healthSchema = z.object({ status: z.literal('ok') });
@@ -147,4 +167,6 @@ export type LayerList = z.infer<typeof layerListSchema>;
 export type ChannelStatistics = z.infer<typeof channelStatisticsSchema>;
 export type Activation = z.infer<typeof activationSchema>;
 export type SampleList = z.infer<typeof sampleListSchema>;
+export type ModelReference = z.infer<typeof modelReferenceSchema>;
+export type ChannelEvent = z.infer<typeof channelEventSchema>;
 export type ModelList = z.infer<typeof modelListSchema>;

@@ -29,6 +29,7 @@ export const REQUEST_ERROR_CODES = [
   'token/invalid',
   'sample/unknown',
   'model/unknown',
+  'channel/unknown',
 ] as const;
 
 /** Codes of errors in files, configuration or the environment: the user of a command or the operator can mend them. */
@@ -66,6 +67,8 @@ export const ARTIFACT_ERROR_CODES = [
   'tensorflow/not-set-up',
   'tensorflow/unsupported-platform',
   'server/port',
+  'server/store',
+  'server/pointer-ttl',
   'server/not-ready',
   'web/not-built',
   'internal',

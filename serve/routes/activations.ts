@@ -7,26 +7,21 @@ import { encodePng } from '../../shared/image/png-encode.ts';
 import type { LayerEntry } from '../../shared/manifest.ts';
 import { findLayer } from '../../shared/resnet.ts';
 import { describeChannels, drawChannels, SCALES, type Scale } from '../activation-view.ts';
-import type { Classifier } from '../classifier.ts';
 import { toDecimal } from '../decimal.ts';
 import { isNotModified, makeEtag } from '../http-cache.ts';
 import { onlyFields } from '../invalid-request.ts';
+import { CHOICE_FIELDS, CHOICE_PROBLEMS } from '../model-choice.ts';
 import { preferredFormat, type ActivationFormat } from '../media-type.ts';
 import { preparePicture, prepareToken, type ModelInput } from '../model-input.ts';
-import {
-  BINARY,
-  curl,
-  jsonAnswer,
-  MODEL_PROBLEMS,
-  NO_QUERY,
-  PICTURE_PROBLEMS,
-  problemAnswers,
-  refer,
-} from '../openapi.ts';
+import type { TakenModel } from '../model-pool/model-pool.ts';
+import { BINARY, curl, jsonAnswer, MODEL_PROBLEMS, PICTURE_PROBLEMS, problemAnswers, refer } from '../openapi.ts';
 import { isMultipart, readFile, readFiles, readRawBody } from '../request-body.ts';
-import { referenceTo, takeModel, type Services } from '../services.ts';
+import { takeModel, type Services } from '../services.ts';
+
+const listQuery = onlyFields(CHOICE_FIELDS);
 
 const viewQuery = onlyFields({
+  ...CHOICE_FIELDS,
   format: z
     .enum(['json', 'png'])
     .optional()
@@ -82,10 +77,10 @@ export const listLayersRoute = createRoute({
   summary: 'List the layers',
   description: 'Every layer that can be looked into, in the order of computation, with its output shape.',
   ...curl('curl HOST/activations'),
-  request: { query: NO_QUERY },
+  request: { query: listQuery },
   responses: {
     200: jsonAnswer('The layers.', layerListSchema),
-    ...problemAnswers(['request/invalid', ...MODEL_PROBLEMS]),
+    ...problemAnswers(['request/invalid', ...CHOICE_PROBLEMS, ...MODEL_PROBLEMS]),
   },
 });
 
@@ -100,7 +95,14 @@ export const readActivationRoute = createRoute({
   responses: {
     200: VIEW_ANSWER,
     304: { description: 'The caller has this answer already (If-None-Match).' },
-    ...problemAnswers(['request/invalid', 'layer/unknown', 'token/invalid', 'sample/unknown', ...MODEL_PROBLEMS]),
+    ...problemAnswers([
+      'request/invalid',
+      'layer/unknown',
+      'token/invalid',
+      'sample/unknown',
+      ...CHOICE_PROBLEMS,
+      ...MODEL_PROBLEMS,
+    ]),
   },
 });
 
@@ -118,51 +120,52 @@ export const computeActivationRoute = createRoute({
   },
   responses: {
     200: VIEW_ANSWER,
-    ...problemAnswers(['request/invalid', 'layer/unknown', ...PICTURE_PROBLEMS, ...MODEL_PROBLEMS]),
+    ...problemAnswers(['request/invalid', 'layer/unknown', ...CHOICE_PROBLEMS, ...PICTURE_PROBLEMS, ...MODEL_PROBLEMS]),
   },
 });
 
 export function listLayers(services: Services): RouteHandler<typeof listLayersRoute> {
   return async (context) => {
-    const classifier = await takeModel(services, context);
-    return context.json({ model: referenceTo(classifier), layers: classifier.manifest.layers.map(toDescription) }, 200);
+    const { reference, manifest } = await takeModel(services, context, context.req.valid('query'));
+    return context.json({ model: reference, layers: manifest.layers.map(toDescription) }, 200);
   };
 }
 
 export function readActivation(services: Services): RouteHandler<typeof readActivationRoute> {
   return async (context) => {
-    const { input: token, sample, ...query } = context.req.valid('query');
+    const { input: token, sample, model: modelName, channel, ...query } = context.req.valid('query');
     if (token !== undefined && sample !== undefined) {
       throw new ProductError('request/invalid', 'got input and sample; one of them, or neither, is expected');
     }
     const options = resolveView(context, query);
-    const classifier = await takeModel(services, context);
-    const layer = findLayer(classifier.manifest.layers, context.req.valid('param').layer);
+    const model = await takeModel(services, context, { model: modelName, channel });
+    const layer = findLayer(model.manifest.layers, context.req.valid('param').layer);
     const { input, name } =
       token === undefined
-        ? await prepareSample(sample, { services, classifier })
-        : { input: await prepareToken(token, classifier.manifest), name: undefined };
+        ? await prepareSample(sample, { services, model })
+        : { input: await prepareToken(token, model.manifest), name: undefined };
 
-    const etag = await makeEtag([classifier.manifest.modelId, input.sha256, name, layer.name, options]);
+    const etag = await makeEtag([model.reference, input.sha256, name, layer.name, options]);
     context.header('etag', etag);
     context.header('vary', 'accept', { append: true });
     // A token is the caller's own picture, so no shared cache may keep what it shows.
     context.header('cache-control', token === undefined ? 'no-cache' : 'private, no-cache');
     if (isNotModified(context, etag)) return context.body(null, 304);
-    return answerView(context, { classifier, layer, input, options, name: name ?? { sha256: input.sha256 } });
+    return answerView(context, { model, layer, input, options, name: name ?? { sha256: input.sha256 } });
   };
 }
 
 export function computeActivation(services: Services): RouteHandler<typeof computeActivationRoute> {
   return async (context) => {
     const request = context.req.raw;
-    const options = resolveView(context, context.req.valid('query'));
+    const { model: modelName, channel, ...query } = context.req.valid('query');
+    const options = resolveView(context, query);
     const bytes = isMultipart(request) ? await readOnlyFile(request) : await readRawBody(request);
-    const classifier = await takeModel(services, context);
-    const layer = findLayer(classifier.manifest.layers, context.req.valid('param').layer);
-    const input = await preparePicture(bytes, { decoder: services.decoder, manifest: classifier.manifest });
+    const model = await takeModel(services, context, { model: modelName, channel });
+    const layer = findLayer(model.manifest.layers, context.req.valid('param').layer);
+    const input = await preparePicture(bytes, { decoder: services.decoder, manifest: model.manifest });
     context.header('cache-control', 'no-store');
-    return answerView(context, { classifier, layer, input, options, name: { sha256: input.sha256 } });
+    return answerView(context, { model, layer, input, options, name: { sha256: input.sha256 } });
   };
 }
 
@@ -173,7 +176,7 @@ interface ViewOptions {
 }
 
 /** Errors: 'request/invalid' for an option that the format does not have. */
-function resolveView(context: Context, query: z.output<typeof viewQuery>): ViewOptions {
+function resolveView(context: Context, query: Omit<z.output<typeof viewQuery>, 'model' | 'channel'>): ViewOptions {
   const format = query.format ?? preferredFormat(context.req.header('accept'));
   if (format === 'png' && query.values === 'true') {
     throw new ProductError('request/invalid', 'a PNG has no values; ask for values with format=json');
@@ -186,10 +189,10 @@ function resolveView(context: Context, query: z.output<typeof viewQuery>): ViewO
 
 async function prepareSample(
   name: string | undefined,
-  { services: { samples, decoder }, classifier }: { services: Services; classifier: Classifier },
+  { services: { samples, decoder }, model }: { services: Services; model: TakenModel },
 ): Promise<{ input: ModelInput; name: { sample: string; label: string } }> {
   const sample = await samples.read(name);
-  const input = await preparePicture(sample.bytes, { decoder, manifest: classifier.manifest });
+  const input = await preparePicture(sample.bytes, { decoder, manifest: model.manifest });
   return { input, name: { sample: sample.name, label: sample.label } };
 }
 
@@ -200,7 +203,7 @@ async function readOnlyFile(request: Request): Promise<Uint8Array<ArrayBuffer>> 
 }
 
 interface View {
-  classifier: Classifier;
+  model: TakenModel;
   layer: LayerEntry;
   input: ModelInput;
   options: ViewOptions;
@@ -208,9 +211,9 @@ interface View {
   name: Activation['input'];
 }
 
-async function answerView(context: Context, { classifier, layer, input, options, name }: View) {
+async function answerView(context: Context, { model, layer, input, options, name }: View) {
   const { shape } = layer;
-  const values = classifier.activate(input.pixels, layer);
+  const values = model.classifier.activate(input.pixels, layer);
   if (options.format === 'png') {
     const picture = drawChannels({ shape, values }, options.scale);
     context.header(PNG_HEADERS.min, String(picture.min));
@@ -219,7 +222,7 @@ async function answerView(context: Context, { classifier, layer, input, options,
     return context.body(await encodePng(picture), 200, { 'content-type': 'image/png' });
   }
   const activation: Activation = {
-    model: referenceTo(classifier),
+    model: model.reference,
     layer: toDescription(layer),
     input: name,
     channels: describeChannels({ shape, values }),

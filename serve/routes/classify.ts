@@ -11,10 +11,11 @@ import {
 import { rankTop, softmax } from '../../shared/classification.ts';
 import { isRequestError, ProductError } from '../../shared/errors.ts';
 import { encodeInputToken } from '../../shared/image/token.ts';
-import type { Classifier } from '../classifier.ts';
 import { toDecimal } from '../decimal.ts';
 import { onlyFields } from '../invalid-request.ts';
+import { CHOICE_FIELDS, CHOICE_PROBLEMS } from '../model-choice.ts';
 import { preparePicture } from '../model-input.ts';
+import type { TakenModel } from '../model-pool/model-pool.ts';
 import {
   BINARY,
   curl,
@@ -27,7 +28,7 @@ import {
 } from '../openapi.ts';
 import { toProblem } from '../problem.ts';
 import { decodeBase64, isMultipart, readFile, readFiles, readJsonBody, readRawBody } from '../request-body.ts';
-import { referenceTo, takeModel, type Services } from '../services.ts';
+import { takeModel, type Services } from '../services.ts';
 
 const query = onlyFields({
   top_k: z
@@ -42,6 +43,7 @@ const query = onlyFields({
         description: `How many classes to list, most likely first; at most the model's. Default ${API_LIMITS.defaultTopK}, or all when the model has fewer.`,
       },
     }),
+  ...CHOICE_FIELDS,
 });
 
 export const classifyRoute = createRoute({
@@ -75,7 +77,7 @@ export const classifyRoute = createRoute({
       description: 'One picture: its classes. Several files: one result for each.',
       content: { 'application/json': { schema: referToOneOf(classificationSchema, batchClassificationSchema) } },
     },
-    ...problemAnswers(['request/invalid', ...PICTURE_PROBLEMS, ...MODEL_PROBLEMS]),
+    ...problemAnswers(['request/invalid', ...CHOICE_PROBLEMS, ...PICTURE_PROBLEMS, ...MODEL_PROBLEMS]),
   },
 });
 
@@ -100,6 +102,7 @@ export const classifyJsonRoute = createRoute({
       'request/unsupported-media-type',
       'request/malformed-json',
       'image/base64',
+      ...CHOICE_PROBLEMS,
       ...PICTURE_PROBLEMS.filter((code) => code !== 'request/malformed-multipart' && code !== 'request/too-many-files'),
       ...MODEL_PROBLEMS,
     ]),
@@ -109,39 +112,39 @@ export const classifyJsonRoute = createRoute({
 export function classify(services: Services): RouteHandler<typeof classifyRoute> {
   return async (context) => {
     const request = context.req.raw;
-    const { top_k: topK } = context.req.valid('query');
+    const { top_k: topK, ...choice } = context.req.valid('query');
     if (!isMultipart(request)) {
       const bytes = await readRawBody(request);
-      const classifier = await takeModel(services, context);
-      const options = { services, classifier, count: resolveCount(classifier, topK) };
+      const model = await takeModel(services, context, choice);
+      const options = { services, model, count: resolveCount(model, topK) };
       return context.json(await classifyOne(bytes, options), 200);
     }
     const files = await readFiles(request, { maxFiles: API_LIMITS.filesPerRequest });
-    const classifier = await takeModel(services, context);
-    const options = { services, classifier, count: resolveCount(classifier, topK) };
+    const model = await takeModel(services, context, choice);
+    const options = { services, model, count: resolveCount(model, topK) };
     const results: FileResult[] = [];
     for (const file of files) {
       // One after the other, and other requests between them: the model runs on this thread.
       results.push(await classifyFile(file, options));
       await giveWay();
     }
-    return context.json({ model: referenceTo(classifier), results }, 200);
+    return context.json({ model: model.reference, results }, 200);
   };
 }
 
 export function classifyJson(services: Services): RouteHandler<typeof classifyJsonRoute> {
   return async (context) => {
     const { image } = await readJsonBody(context.req.raw, classifyJsonRequestSchema);
-    const { top_k: topK } = context.req.valid('query');
-    const classifier = await takeModel(services, context);
-    const options = { services, classifier, count: resolveCount(classifier, topK) };
+    const { top_k: topK, ...choice } = context.req.valid('query');
+    const model = await takeModel(services, context, choice);
+    const options = { services, model, count: resolveCount(model, topK) };
     return context.json(await classifyOne(decodeBase64(image), options), 200);
   };
 }
 
 interface ClassifyOptions {
   services: Services;
-  classifier: Classifier;
+  model: TakenModel;
   /** Classes to list. */
   count: number;
 }
@@ -159,9 +162,9 @@ async function classifyFile(file: File, options: ClassifyOptions): Promise<FileR
 
 async function classifyOne(
   bytes: Uint8Array,
-  { services: { decoder }, classifier, count }: ClassifyOptions,
+  { services: { decoder }, model, count }: ClassifyOptions,
 ): Promise<Classification> {
-  const { manifest } = classifier;
+  const { manifest, classifier, reference } = model;
   const { pixels, sha256, width, height } = await preparePicture(bytes, { decoder, manifest });
   const logits = classifier.classify(pixels);
   const scores = softmax(logits, manifest.temperature);
@@ -172,13 +175,13 @@ async function classifyOne(
     logit: toDecimal(logits[index] ?? Number.NaN),
   }));
   return {
-    model: referenceTo(classifier),
+    model: reference,
     predictions,
     input: { token: await encodeInputToken(pixels), sha256, width, height },
   };
 }
 
-function resolveCount({ manifest: { classNames } }: Classifier, topK: number | undefined): number {
+function resolveCount({ manifest: { classNames } }: TakenModel, topK: number | undefined): number {
   const classes = classNames.length;
   if (topK === undefined) return Math.min(API_LIMITS.defaultTopK, classes);
   if (topK <= classes) return topK;

@@ -10,6 +10,7 @@ import {
   healthSchema,
   layerListSchema,
   modelDetailSchema,
+  modelHistorySchema,
   modelListSchema,
   readinessSchema,
   sampleListSchema,
@@ -49,7 +50,7 @@ export function describeApi(platform: string, send: Send): void {
   describe(`POST /classify on ${platform}`, () => {
     test('ranks the classes by the model’s logits, with probabilities that add up to one', async () => {
       const { predictions, model, input } = await classify(send, picture, `?top_k=${manifest.classNames.length}`);
-      expect(model).toEqual({ id: manifest.modelId, name: manifest.name, channel: 'resnet18' });
+      expect(model).toEqual({ id: manifest.modelId, name: manifest.name, channel: 'resnet18', seq: 0 });
       expect(input).toMatchObject({ width: 40, height: 24 });
       const logits = predictions.map(({ logit }) => logit);
       expect(logits).toEqual(logits.toSorted((a, b) => b - a));
@@ -275,10 +276,43 @@ export function describeApi(platform: string, send: Send): void {
     test('names the model by its id, its beginning and its aliases', async () => {
       const { models } = await readAnswer(await send('/models'), modelListSchema);
       const { modelId: id, name, classNames, architecture } = manifest;
-      expect(models).toEqual([{ id, name, aliases: ['champion', 'resnet18'], classNames, architecture }]);
+      expect(models[0]).toMatchObject({ id, name, classNames, architecture });
+      expect(models[0]?.aliases.slice(0, 2)).toEqual(['champion', 'resnet18']);
+      expect(models.at(-1)?.aliases).toContain('shipped');
       for (const named of [id, id.slice(0, 8), 'champion', 'resnet18']) {
-        expect(await readAnswer(await send(`/models/${named}`), modelDetailSchema)).toEqual(manifest);
+        const response = await send(`/models/${named}`);
+        expect(response.headers.get('x-model-id')).toBe(id);
+        expect(await readAnswer(response, modelDetailSchema)).toEqual(manifest);
       }
+    });
+
+    test('answers with the model that a request names, and says whether a pointer chose it', async () => {
+      const { modelId: id, name } = manifest;
+      const named = { id, name, channel: null, seq: null };
+      const chosen = { id, name, channel: 'resnet18', seq: 0 };
+      for (const [choice, model] of [
+        [`model=${id}`, named],
+        [`model=${id.slice(0, 12)}`, named],
+        ['model=champion', chosen],
+        ['channel=resnet18', chosen],
+      ] as const) {
+        const classified = await send(`/classify?${choice}`, { method: 'POST', body: picture });
+        expect(classified.headers.get('x-model-id'), choice).toBe(id);
+        expect(classified.headers.get('x-model-seq'), choice).toBe(model.seq === null ? null : '0');
+        expect((await readAnswer(classified, classificationSchema)).model, choice).toEqual(model);
+        const layer = await send(`/activations/layer1?${choice}`, { method: 'POST', body: picture });
+        expect((await readAnswer(layer, activationSchema)).model, choice).toEqual(model);
+        expect((await readAnswer(await send(`/activations?${choice}`), layerListSchema)).model, choice).toEqual(model);
+        expect((await activation(`/activations/layer1?${choice}`)).model, choice).toEqual(model);
+      }
+    });
+
+    test('has a history that begins with the start', async () => {
+      const history = await readAnswer(await send('/models/history'), modelHistorySchema);
+      expect(history).toEqual({
+        channel: 'resnet18',
+        events: [{ seq: 0, action: 'start', champion: manifest.modelId, at: null }],
+      });
     });
 
     test('offers samples that it can classify', async () => {
@@ -347,6 +381,7 @@ export function describeApi(platform: string, send: Send): void {
       '/activations',
       '/activations/layer1',
       '/models',
+      '/models/history',
       '/samples',
       '/healthz',
       '/readyz',

@@ -85,6 +85,7 @@ const HEADERS = [
   'x-activation-max',
   'x-content-type-options',
   'x-model-id',
+  'x-model-seq',
 ];
 
 async function answersTo(path: string, makeInit: () => RequestInit) {
@@ -130,6 +131,10 @@ test.each([
   ['GET', '/nothing/here'],
   ['GET', '/models'],
   ['GET', '/models/champion'],
+  ['GET', '/models/history'],
+  ['GET', `/activations?model=${modelId}`],
+  ['GET', '/activations?model=shipped'],
+  ['GET', '/activations?channel=other'],
   ['GET', '/healthz'],
   ['GET', '/openapi.json'],
   ['GET', '/models?x=1'],
