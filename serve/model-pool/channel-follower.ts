@@ -65,7 +65,10 @@ export function createChannelFollower(options: ChannelFollowerOptions): ChannelF
       return;
     }
     // The request that began this keeps itself alive for all of it.
-    const lease = await shelf.take(pointer.champion, { keepAlive: () => undefined, isChampion: isKept });
+    const lease = await shelf.take(pointer.champion, {
+      keepAlive: () => undefined,
+      isUrgent: isKept || replaced !== undefined,
+    });
     current = pointer;
     if (isKept) shelf.keep(pointer.champion);
     lease.release();
@@ -130,7 +133,7 @@ export function createChannelFollower(options: ChannelFollowerOptions): ChannelF
       const followed = await follow(keepAlive);
       // The newest one: its champion is loaded, and nothing can come between this line and the next.
       const pointer = current ?? followed;
-      const lease = await shelf.take(pointer.champion, { keepAlive, isChampion: isKept });
+      const lease = await shelf.take(pointer.champion, { keepAlive, isUrgent: isKept });
       return { lease, pointer };
     },
   };

@@ -14,8 +14,8 @@ export interface Lease {
 
 export interface TakeOptions {
   keepAlive: KeepAlive;
-  /** It will be kept: it gets a place even when all are taken. */
-  isChampion?: boolean;
+  /** It is to answer by default or to replace another one: it gets a place even when all are taken. */
+  isUrgent?: boolean;
 }
 
 export interface ModelShelf {
@@ -88,13 +88,13 @@ export function createModelShelf({ load, otherModels }: ModelShelfOptions): Mode
     return [...places].filter(([modelId, { isRetired }]) => modelId !== keptId && !isRetired).length;
   }
 
-  function makeRoom(isChampion: boolean): void {
+  function makeRoom(isUrgent: boolean): void {
     // Two champions are in memory during a swap: that is the moment to have nothing else there.
-    trim(isChampion ? 0 : otherModels - 1);
-    if (isChampion || countOthers() < otherModels) return;
+    trim(isUrgent ? 0 : otherModels - 1);
+    if (isUrgent || countOthers() < otherModels) return;
     throw new ProductError(
       'server/not-ready',
-      `${otherModels} other models are in use, and no more fit into memory; try again in a moment`,
+      `the champion and ${otherModels} other model(s) are in use, and no more fit into memory; try again in a moment`,
     );
   }
 
@@ -115,12 +115,12 @@ export function createModelShelf({ load, otherModels }: ModelShelfOptions): Mode
   }
 
   return {
-    async take(modelId, { keepAlive, isChampion = false }) {
+    async take(modelId, { keepAlive, isUrgent = false }) {
       for (;;) {
         let place = places.get(modelId);
         if (place?.classifier !== undefined) return lend(modelId, place, place.classifier);
         if (place === undefined) {
-          makeRoom(isChampion);
+          makeRoom(isUrgent);
           place = addPlace(modelId);
         }
         await place.task.join(keepAlive);
