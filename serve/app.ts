@@ -5,6 +5,7 @@
 import { OpenAPIHono } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
+import { ACTIVATION_HEADERS } from './activation-answer.ts';
 import { MODEL_ID_HEADER, MODEL_SEQ_HEADER } from '../shared/api.ts';
 import { ProductError } from '../shared/errors.ts';
 import { listAllowedMethods } from './allowed-methods.ts';
@@ -77,6 +78,8 @@ export function createApp(services: Services): OpenAPIHono {
 
 function answerProblem(context: Context, error: unknown): Response {
   const problem = toProblem(error);
+  // It names the answer that there would have been.
+  context.header('etag', undefined);
   return context.body(JSON.stringify(problem), problem.status, problemHeaders(problem));
 }
 
@@ -87,14 +90,7 @@ const allowEveryOrigin = createMiddleware(async (context, next) => {
   context.header('access-control-expose-headers', EXPOSED_HEADERS.join(','));
 });
 
-const EXPOSED_HEADERS = [
-  MODEL_ID_HEADER,
-  MODEL_SEQ_HEADER,
-  'etag',
-  'allow',
-  'retry-after',
-  ...activations.ACTIVATION_HEADERS,
-];
+const EXPOSED_HEADERS = [MODEL_ID_HEADER, MODEL_SEQ_HEADER, 'etag', 'allow', 'retry-after', ...ACTIVATION_HEADERS];
 
 /** What a browser asks before it lets a page send a request that no form could send. */
 function answerPreflight(context: Context): Response {

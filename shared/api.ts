@@ -73,6 +73,9 @@ export const classificationSchema = z.object({
   input: classifiedInputSchema,
 });
 
+/** With `format=list`: what clients of other classification services expect. */
+export const labelListSchema = z.array(predictionSchema.pick({ label: true, score: true }));
+
 /** One file of a multipart request: an answer or a problem, never both. */
 export const fileResultSchema = z.union([
   z.object({ file: z.string(), predictions: z.array(predictionSchema), input: classifiedInputSchema }),
@@ -114,8 +117,13 @@ export const activationSchema = z.object({
   layer: layerDescriptionSchema,
   /** The sample's name and true label, or the token's sha256. */
   input: z.union([z.object({ sample: z.string(), label: z.string() }), z.object({ sha256: z.string() })]),
-  channels: z.array(channelStatisticsSchema),
-  values: z.array(z.number()).optional().describe('With `values=true`: row-major in the order of `layer.shape`.'),
+  channels: z.array(channelStatisticsSchema).describe('In the order that was asked for.'),
+  values: z
+    .array(z.number())
+    .optional()
+    .describe(
+      'With `values=true`: row-major, [height, width, channels], or [features]; only the listed channels, in their order.',
+    ),
 });
 
 export const sampleSchema = z.object({
@@ -161,6 +169,7 @@ export const readinessSchema = healthSchema.extend({ model: z.string().describe(
 export type Problem = z.infer<typeof problemSchema>;
 export type Prediction = z.infer<typeof predictionSchema>;
 export type Classification = z.infer<typeof classificationSchema>;
+export type LabelList = z.infer<typeof labelListSchema>;
 export type FileResult = z.infer<typeof fileResultSchema>;
 export type LayerDescription = z.infer<typeof layerDescriptionSchema>;
 export type LayerList = z.infer<typeof layerListSchema>;

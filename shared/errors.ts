@@ -11,6 +11,7 @@ export const REQUEST_ERROR_CODES = [
   'request/malformed-multipart',
   'request/invalid',
   'request/unsupported-media-type',
+  'request/not-acceptable',
   'request/too-large',
   'request/too-many-files',
   'request/empty',

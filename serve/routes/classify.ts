@@ -5,8 +5,10 @@ import {
   batchClassificationSchema,
   classificationSchema,
   classifyJsonRequestSchema,
+  labelListSchema,
   type Classification,
   type FileResult,
+  type LabelList,
 } from '../../shared/api.ts';
 import { rankTop, softmax } from '../../shared/classification.ts';
 import { isRequestError, ProductError } from '../../shared/errors.ts';
@@ -16,16 +18,7 @@ import { onlyFields } from '../invalid-request.ts';
 import { CHOICE_FIELDS, CHOICE_PROBLEMS } from '../model-choice.ts';
 import { preparePicture } from '../model-input.ts';
 import type { TakenModel } from '../model-pool/model-pool.ts';
-import {
-  BINARY,
-  curl,
-  jsonAnswer,
-  MODEL_PROBLEMS,
-  PICTURE_PROBLEMS,
-  problemAnswers,
-  refer,
-  referToOneOf,
-} from '../openapi.ts';
+import { BINARY, curl, MODEL_PROBLEMS, PICTURE_PROBLEMS, problemAnswers, refer, referToOneOf } from '../openapi.ts';
 import { toProblem } from '../problem.ts';
 import { decodeBase64, isMultipart, readFile, readFiles, readJsonBody, readRawBody } from '../request-body.ts';
 import { takeModel, type Services } from '../services.ts';
@@ -43,6 +36,14 @@ const query = onlyFields({
         description: `How many classes to list, most likely first; at most the model's. Default ${API_LIMITS.defaultTopK}, or all when the model has fewer.`,
       },
     }),
+  format: z
+    .enum(['json', 'list'])
+    .optional()
+    .openapi({
+      param: {
+        description: 'For one picture: json (default), or list, which is only [{label, score}] without the rest.',
+      },
+    }),
   ...CHOICE_FIELDS,
 });
 
@@ -52,7 +53,9 @@ export const classifyRoute = createRoute({
   operationId: 'classify',
   summary: 'Classify pictures',
   description: `Send a PNG, JPEG or WebP file as the body (the bytes decide, the content type is ignored), or 1 to ${API_LIMITS.filesPerRequest} files as multipart/form-data. With files, the answer has one entry per file in their order, each with its answer or its problem. The token of an answer is the small picture that the model saw: pass it to /activations/{layer}?input=.`,
-  ...curl('curl --data-binary @car.jpg HOST/classify\ncurl -F file=@car.jpg -F file=@cat.png HOST/classify'),
+  ...curl(
+    'curl --data-binary @car.jpg HOST/classify\ncurl --data-binary @car.jpg "HOST/classify?format=list"\ncurl -F file=@car.jpg -F file=@cat.png HOST/classify',
+  ),
   request: {
     query,
     body: {
@@ -75,7 +78,9 @@ export const classifyRoute = createRoute({
   responses: {
     200: {
       description: 'One picture: its classes. Several files: one result for each.',
-      content: { 'application/json': { schema: referToOneOf(classificationSchema, batchClassificationSchema) } },
+      content: {
+        'application/json': { schema: referToOneOf(classificationSchema, labelListSchema, batchClassificationSchema) },
+      },
     },
     ...problemAnswers(['request/invalid', ...CHOICE_PROBLEMS, ...PICTURE_PROBLEMS, ...MODEL_PROBLEMS]),
   },
@@ -96,7 +101,10 @@ export const classifyJsonRoute = createRoute({
     body: { required: true, content: { 'application/json': { schema: refer(classifyJsonRequestSchema) } } },
   },
   responses: {
-    200: jsonAnswer('The classes of the picture.', classificationSchema),
+    200: {
+      description: 'The classes of the picture.',
+      content: { 'application/json': { schema: referToOneOf(classificationSchema, labelListSchema) } },
+    },
     ...problemAnswers([
       'request/invalid',
       'request/unsupported-media-type',
@@ -112,12 +120,18 @@ export const classifyJsonRoute = createRoute({
 export function classify(services: Services): RouteHandler<typeof classifyRoute> {
   return async (context) => {
     const request = context.req.raw;
-    const { top_k: topK, ...choice } = context.req.valid('query');
+    const { top_k: topK, format, ...choice } = context.req.valid('query');
     if (!isMultipart(request)) {
       const bytes = await readRawBody(request);
       const model = await takeModel(services, context, choice);
       const options = { services, model, count: resolveCount(model, topK) };
-      return context.json(await classifyOne(bytes, options), 200);
+      return context.json(toForm(await classifyOne(bytes, options), format), 200);
+    }
+    if (format === 'list') {
+      throw new ProductError(
+        'request/invalid',
+        'got a form and format=list; a list is the answer to one picture; send it as the body',
+      );
     }
     const files = await readFiles(request, { maxFiles: API_LIMITS.filesPerRequest });
     const model = await takeModel(services, context, choice);
@@ -135,11 +149,15 @@ export function classify(services: Services): RouteHandler<typeof classifyRoute>
 export function classifyJson(services: Services): RouteHandler<typeof classifyJsonRoute> {
   return async (context) => {
     const { image } = await readJsonBody(context.req.raw, classifyJsonRequestSchema);
-    const { top_k: topK, ...choice } = context.req.valid('query');
+    const { top_k: topK, format, ...choice } = context.req.valid('query');
     const model = await takeModel(services, context, choice);
     const options = { services, model, count: resolveCount(model, topK) };
-    return context.json(await classifyOne(decodeBase64(image), options), 200);
+    return context.json(toForm(await classifyOne(decodeBase64(image), options), format), 200);
   };
+}
+
+function toForm(answer: Classification, format: 'json' | 'list' | undefined): Classification | LabelList {
+  return format === 'list' ? answer.predictions.map(({ label, score }) => ({ label, score })) : answer;
 }
 
 interface ClassifyOptions {

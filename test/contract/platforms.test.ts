@@ -36,7 +36,9 @@ const HEADERS = [
   'content-type',
   'referrer-policy',
   'vary',
+  'x-activation-channels',
   'x-activation-max',
+  'x-activation-shape',
   'x-content-type-options',
   'x-model-id',
   'x-model-seq',
@@ -95,6 +97,9 @@ test.each([
   ['GET', '/activations/probs?values=true'],
   ['GET', '/activations/layer1?sample=cat-ginger'],
   ['GET', '/activations/layer1?sample=cat-ginger&format=png'],
+  ['GET', '/activations/layer3?format=npy&top=4'],
+  ['GET', '/activations/layer4?format=atlas&channels=7,100-120'],
+  ['HEAD', `/activations/input?format=npy&model=${modelId}`],
 ])('%s %s has one answer', async (method, path) => {
   const [onNode, onWorkers] = await answersTo(path, () => ({ method }));
   expect(onWorkers).toEqual(onNode);

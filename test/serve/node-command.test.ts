@@ -82,18 +82,17 @@ test.each(['abc', '65536', '80.5'])('refuses PORT=%s', async (port) => {
   expect(output).toBe(`error server/port: PORT is "${port}"; a whole number from 0 to 65535 is expected\n`);
 });
 
-test('answers with the model of the store that it is given', async () => {
+test.each([
+  { name: 'MODEL_STORE', environment: (store: string) => ({ MODEL_STORE: store }), flags: () => [] },
+  { name: '--store', environment: () => ({ MODEL_STORE: '/nowhere' }), flags: (store: string) => ['--store', store] },
+])('answers with the model of the store that $name names', { timeout: 60_000 }, async ({ environment, flags }) => {
   const store = await makeTemporaryFolder();
   const { modelId } = await writeTinyStore(store);
-  for (const command of [
-    startCommand({ PORT: '0', MODEL_STORE: store }),
-    startCommand({ PORT: '0', MODEL_STORE: '/nowhere' }, ['--store', store]),
-  ]) {
-    const [, id] = await command.waitFor(/answers with tiny\.test \(([0-9a-f]{8})\)/);
-    expect(id).toBe(modelId.slice(0, 8));
-    command.child.kill('SIGTERM');
-    expect(await command.ended).toMatchObject({ code: 0 });
-  }
+  const { child, waitFor, ended } = startCommand({ PORT: '0', ...environment(store) }, flags(store));
+  const [, id] = await waitFor(/answers with tiny\.test \(([0-9a-f]{8})\)/);
+  expect(id).toBe(modelId.slice(0, 8));
+  child.kill('SIGTERM');
+  expect(await ended).toMatchObject({ code: 0 });
 });
 
 test.each([
