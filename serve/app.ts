@@ -5,7 +5,8 @@
 import { OpenAPIHono } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
-import { MODEL_ID_HEADER } from '../shared/api.ts';
+import { ACTIVATION_HEADERS } from './activation-answer.ts';
+import { MODEL_ID_HEADER, MODEL_SEQ_HEADER } from '../shared/api.ts';
 import { ProductError } from '../shared/errors.ts';
 import { listAllowedMethods } from './allowed-methods.ts';
 import { invalidRequest, refuseRepeated } from './invalid-request.ts';
@@ -18,7 +19,7 @@ import * as docs from './routes/docs.ts';
 import * as health from './routes/health.ts';
 import * as models from './routes/models.ts';
 import * as samples from './routes/samples.ts';
-import type { Services } from './services.ts';
+import { giveBackModels, type Services } from './services.ts';
 
 export function createApp(services: Services): OpenAPIHono {
   const app = new OpenAPIHono({
@@ -28,7 +29,7 @@ export function createApp(services: Services): OpenAPIHono {
       throw invalidRequest(`the ${result.target}`, result.error);
     },
   });
-  app.use(allowEveryOrigin, forbidSniffing);
+  app.use(allowEveryOrigin, forbidSniffing, giveBackModels);
 
   app.openapi(classify.classifyRoute, classify.classify(services));
   app.openapi(classify.classifyJsonRoute, classify.classifyJson(services));
@@ -36,6 +37,7 @@ export function createApp(services: Services): OpenAPIHono {
   app.openapi(activations.readActivationRoute, activations.readActivation(services));
   app.openapi(activations.computeActivationRoute, activations.computeActivation(services));
   app.openapi(models.listModelsRoute, models.listModels(services));
+  app.openapi(models.readHistoryRoute, models.readHistory(services));
   app.openapi(models.readModelRoute, models.readModel(services));
   app.openapi(samples.listSamplesRoute, samples.listSamples(services));
   app.openapi(health.livenessRoute, health.checkLiveness());
@@ -76,6 +78,8 @@ export function createApp(services: Services): OpenAPIHono {
 
 function answerProblem(context: Context, error: unknown): Response {
   const problem = toProblem(error);
+  // It names the answer that there would have been.
+  context.header('etag', undefined);
   return context.body(JSON.stringify(problem), problem.status, problemHeaders(problem));
 }
 
@@ -86,7 +90,7 @@ const allowEveryOrigin = createMiddleware(async (context, next) => {
   context.header('access-control-expose-headers', EXPOSED_HEADERS.join(','));
 });
 
-const EXPOSED_HEADERS = [MODEL_ID_HEADER, 'etag', 'allow', 'retry-after', ...activations.ACTIVATION_HEADERS];
+const EXPOSED_HEADERS = [MODEL_ID_HEADER, MODEL_SEQ_HEADER, 'etag', 'allow', 'retry-after', ...ACTIVATION_HEADERS];
 
 /** What a browser asks before it lets a page send a request that no form could send. */
 function answerPreflight(context: Context): Response {

@@ -1,5 +1,5 @@
 /**
- * Where the server's files come from: a folder on Node, the static assets on Workers. Everything that reads a model or a
+ * Where the server's files come from: a folder on Node, static assets or a bucket on Workers. Everything that reads a model or a
  * sample reads it through this, so it neither knows nor cares which.
  */
 import { ProductError, type ErrorCode } from '../shared/errors.ts';
@@ -7,6 +7,8 @@ import { ProductError, type ErrorCode } from '../shared/errors.ts';
 export interface AssetSource {
   /** The bytes of a file, in a buffer of their own, or undefined when there is none. `path` is relative, with `/`. */
   read(path: string): Promise<Uint8Array<ArrayBuffer> | undefined>;
+  /** Names of the files and folders directly in a folder (`''`: at the top); absent where the platform cannot list. */
+  list?(folder: string): Promise<string[]>;
 }
 
 /** How errors about one file are to be called. */

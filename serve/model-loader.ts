@@ -1,6 +1,6 @@
 /**
- * From a model store to a classifier: pointer, manifest, hashes, graph, in this order, and nothing is used before its
- * hash is right. Which store, and where the wasm backend's module comes from, is the platform's business.
+ * From a model folder to a classifier: manifest, hashes, graph, in this order, and nothing is used before its hash is
+ * right. Which store it is in, and where the wasm backend's module comes from, is the platform's business.
  */
 import { loadGraphModel } from '@tensorflow/tfjs-converter';
 import type { io } from '@tensorflow/tfjs-core';
@@ -14,30 +14,25 @@ import {
   type ModelFile,
   type ModelManifest,
 } from '../shared/manifest.ts';
-import { channelPath, DEFAULT_CHANNEL, modelFilePath, parseChannel } from '../shared/store.ts';
+import { modelFilePath } from '../shared/store.ts';
 import { parseJson, readJson, readRequired, type AssetErrors, type AssetSource } from './asset-source.ts';
 import { createClassifier, type Classifier } from './classifier.ts';
 import { sha256Hex } from './sha256.ts';
 
-const REPAIR = 'restore serve/models from git, or convert the checkpoint again';
+const REPAIR = 'publish the model again, or restore serve/models from git';
 const ERRORS: AssetErrors = {
   missing: { code: 'model/missing', advice: `a complete model folder is expected; ${REPAIR}` },
   damaged: { code: 'model/damaged', advice: REPAIR },
 };
 
 /**
- * Load the champion of the default channel. The wasm backend must be up.
+ * Load a model of the store. The wasm backend must be up.
  *
  * Memory   at its peak the files and the weights; of the files nothing is kept
  * Errors   'model/missing', 'model/damaged', 'model/version', 'model/unsupported'
  */
-export async function loadChampion(store: AssetSource): Promise<Classifier> {
-  const pointerPath = channelPath(DEFAULT_CHANNEL);
-  const { champion } = parseChannel(await readJson(store, pointerPath, ERRORS), pointerPath);
-  if (champion === null) {
-    throw new ProductError('model/missing', `${pointerPath} names no model; ${ERRORS.missing.advice}`);
-  }
-  const manifest = await readManifest(store, champion);
+export async function loadModel(store: AssetSource, modelId: string): Promise<Classifier> {
+  const manifest = await readManifest(store, modelId);
   const files = await readFiles(store, manifest);
   const topologyBytes = files.get(TOPOLOGY_FILE);
   if (topologyBytes === undefined) {
@@ -52,7 +47,8 @@ export async function loadChampion(store: AssetSource): Promise<Classifier> {
   return createClassifier(model, manifest);
 }
 
-async function readManifest(store: AssetSource, modelId: string): Promise<ModelManifest> {
+/** The manifest of a model that this server can serve. Errors: as of {@link loadModel}. */
+export async function readManifest(store: AssetSource, modelId: string): Promise<ModelManifest> {
   const path = modelFilePath(modelId, MANIFEST_FILE);
   const manifest = parseManifest(await readJson(store, path, ERRORS));
   const actual = await sha256Hex(modelContract(manifest));

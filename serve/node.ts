@@ -1,16 +1,25 @@
-/** The server as a command: `npm start`, with PORT and HOST from the environment. */
+/**
+ * The server as a command: `npm start`. Its settings are the environment's PORT, HOST, MODEL_STORE and POINTER_TTL_MS;
+ * `--store DIR` goes before MODEL_STORE.
+ */
+import { statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 import { ProductError } from '../shared/errors.ts';
 import { startServer, type RunningServer } from './node/server.ts';
+import { parsePointerTtl } from './pointer-ttl.ts';
 
 const DEFAULT_PORT = 8787;
 const DEFAULT_HOST = '127.0.0.1';
+/** In the working folder; it need not be there. */
+const DEFAULT_STORE = 'store';
 
 try {
   const server = await startServer({
     host: process.env['HOST'] || DEFAULT_HOST,
     port: parsePort(process.env['PORT']),
-    store: folderOf('models'),
+    store: findStore(),
+    pointerTtlMs: parsePointerTtl(process.env['POINTER_TTL_MS']),
     page: folderOf('../web/dist'),
     reportError,
   });
@@ -22,6 +31,24 @@ try {
 } catch (error) {
   reportError(error);
   process.exit(1);
+}
+
+/** Whoever names a store means one that is there. */
+function findStore(): string {
+  const named = parseFlags().store ?? (process.env['MODEL_STORE'] || undefined);
+  if (named === undefined || statSync(named, { throwIfNoEntry: false })?.isDirectory() === true) {
+    return named ?? DEFAULT_STORE;
+  }
+  throw new ProductError('server/store', `the model store "${named}" is no folder; name one that is, or make it`);
+}
+
+function parseFlags(): { store?: string | undefined } {
+  try {
+    return parseArgs({ options: { store: { type: 'string' } } }).values;
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new ProductError('cli/usage', `${reason}; only --store DIR is expected`, { cause });
+  }
 }
 
 function parsePort(text: string | undefined): number {

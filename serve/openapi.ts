@@ -13,6 +13,7 @@ const COMPONENTS = {
   ModelReference: api.modelReferenceSchema,
   ClassifiedInput: api.classifiedInputSchema,
   Classification: api.classificationSchema,
+  LabelList: api.labelListSchema,
   FileResult: api.fileResultSchema,
   BatchClassification: api.batchClassificationSchema,
   ClassifyJsonRequest: api.classifyJsonRequestSchema,
@@ -24,6 +25,8 @@ const COMPONENTS = {
   SampleList: api.sampleListSchema,
   ModelList: api.modelListSchema,
   ModelDetail: api.modelDetailSchema,
+  ChannelEvent: api.channelEventSchema,
+  ModelHistory: api.modelHistorySchema,
   Health: api.healthSchema,
   Readiness: api.readinessSchema,
 } as const satisfies Record<string, z.ZodType>;
@@ -58,12 +61,11 @@ export function refer<Schema extends z.ZodType>(schema: Schema): Schema {
   return { $ref: SCHEMA_PREFIX + name } as unknown as Schema;
 }
 
-/** The same for an answer that has one of two shapes. */
-export function referToOneOf<First extends z.ZodType, Second extends z.ZodType>(
-  first: First,
-  second: Second,
-): z.ZodUnion<[First, Second]> {
-  return { oneOf: [refer(first), refer(second)] } as unknown as z.ZodUnion<[First, Second]>;
+/** The same for an answer that has one of several shapes. */
+export function referToOneOf<Schemas extends readonly [z.ZodType, ...z.ZodType[]]>(
+  ...schemas: Schemas
+): z.ZodUnion<Schemas> {
+  return { oneOf: schemas.map((schema) => refer(schema)) } as unknown as z.ZodUnion<Schemas>;
 }
 
 export function jsonAnswer<Schema extends z.ZodType>(description: string, schema: Schema) {

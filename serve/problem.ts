@@ -18,6 +18,7 @@ export const PROBLEM_KINDS: Readonly<Record<ProblemCode, ProblemKind>> = {
   'request/malformed-multipart': { status: 400, title: 'The body is not multipart/form-data' },
   'request/invalid': { status: 400, title: 'A parameter or field is not valid' },
   'request/unsupported-media-type': { status: 415, title: 'The content type does not fit this route' },
+  'request/not-acceptable': { status: 406, title: 'There is no form of the answer that Accept allows' },
   'request/too-large': { status: 413, title: 'The body is too large' },
   'request/too-many-files': { status: 413, title: 'The request has too many files' },
   'request/empty': { status: 400, title: 'The body is empty' },
@@ -36,6 +37,7 @@ export const PROBLEM_KINDS: Readonly<Record<ProblemCode, ProblemKind>> = {
   'token/invalid': { status: 400, title: 'The input token cannot be read' },
   'sample/unknown': { status: 404, title: 'There is no such sample' },
   'model/unknown': { status: 404, title: 'There is no such model' },
+  'channel/unknown': { status: 404, title: 'There is no such channel' },
   'server/not-ready': { status: 503, title: 'The model is not loaded' },
   internal: { status: 500, title: 'The server made an error' },
 };

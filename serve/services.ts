@@ -1,15 +1,14 @@
 /** What the routes work with. A platform's edge makes it; the routes know no platform. */
 import type { Context } from 'hono';
-import { MODEL_ID_HEADER, type Classification } from '../shared/api.ts';
+import { createMiddleware } from 'hono/factory';
+import { MODEL_ID_HEADER, MODEL_SEQ_HEADER, type ModelReference } from '../shared/api.ts';
 import type { ImageDecoder } from '../shared/image/decode.ts';
-import { DEFAULT_CHANNEL } from '../shared/store.ts';
-import type { Classifier } from './classifier.ts';
-import type { ModelSlot } from './model-slot.ts';
+import type { FoundModel, ModelChoice, ModelPool, TakenModel } from './model-pool/model-pool.ts';
 import type { PageFiles } from './page-files.ts';
 import type { SampleShelf } from './samples.ts';
 
 export interface Services {
-  model: ModelSlot;
+  models: ModelPool;
   decoder: ImageDecoder;
   samples: SampleShelf;
   /** Keep work going that a request began and others wait for, also when that request ends. */
@@ -20,14 +19,44 @@ export interface Services {
   page: PageFiles;
 }
 
-/** The model that answers this request, which the answer names in its header. Errors: 'server/not-ready'. */
-export async function takeModel(services: Services, context: Context): Promise<Classifier> {
-  const classifier = await services.model.get((load) => services.keepAlive(context, load));
-  context.header(MODEL_ID_HEADER, classifier.manifest.modelId);
-  return classifier;
+/** The models that each request has taken, to be given back when it is answered. */
+const taken = new WeakMap<Context, TakenModel[]>();
+
+/**
+ * The model that answers this request, which the answer names in its headers. It is given back when the answer has been
+ * made; an answer that still uses the model while its body is sent takes one of its own from `services.models`.
+ *
+ * Errors   'model/unknown', 'channel/unknown', 'request/invalid', 'server/not-ready'
+ */
+export async function takeModel(services: Services, context: Context, choice: ModelChoice = {}): Promise<TakenModel> {
+  const keepAlive = (work: Promise<unknown>): void => services.keepAlive(context, work);
+  const model = await services.models.take(choice, keepAlive);
+  const { promise: answered, resolve: markAnswered } = Promise.withResolvers<void>();
+  // Where a platform ends a request whose caller has left, nobody would give its model back.
+  keepAlive(answered);
+  const lent = { ...model, release: () => (model.release(), markAnswered()) };
+  taken.set(context, [...(taken.get(context) ?? []), lent]);
+  nameModel(context, model.reference);
+  return lent;
 }
 
-/** How an answer names the model that gave it. */
-export function referenceTo({ manifest }: Classifier): Classification['model'] {
-  return { id: manifest.modelId, name: manifest.name, channel: DEFAULT_CHANNEL };
+/** The same for an answer that needs no loaded model, only its files. Errors: the same. */
+export async function findModel(services: Services, context: Context, choice: ModelChoice): Promise<FoundModel> {
+  const model = await services.models.find(choice, (work) => services.keepAlive(context, work));
+  nameModel(context, { id: model.modelId, seq: model.pointer?.seq ?? null });
+  return model;
 }
+
+function nameModel(context: Context, { id, seq }: Pick<ModelReference, 'id' | 'seq'>): void {
+  context.header(MODEL_ID_HEADER, id);
+  if (seq !== null) context.header(MODEL_SEQ_HEADER, String(seq));
+}
+
+/** Around every request: whatever happened in it, its models are given back. */
+export const giveBackModels = createMiddleware(async (context, next) => {
+  try {
+    await next();
+  } finally {
+    for (const model of taken.get(context) ?? []) model.release();
+  }
+});

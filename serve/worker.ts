@@ -1,4 +1,7 @@
-/** The server on Cloudflare Workers: models, samples and the page are its static assets, read through their binding. */
+/**
+ * The server on Cloudflare Workers: the shipped models, samples and the page are its static assets, the model store is an
+ * R2 bucket.
+ */
 import tfjs from '@tensorflow/tfjs-backend-wasm/wasm-out/tfjs-backend-wasm-simd.wasm';
 import jpeg from '@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm';
 import webp from '@jsquash/webp/codec/dec/webp_dec.wasm';
@@ -6,36 +9,47 @@ import type { OpenAPIHono } from '@hono/zod-openapi';
 import { createImageDecoder } from '../shared/image/decode.ts';
 import { createApp } from './app.ts';
 import type { AssetSource } from './asset-source.ts';
-import { loadChampion } from './model-loader.ts';
-import { createModelSlot } from './model-slot.ts';
+import { loadModel } from './model-loader.ts';
+import { createModelPool } from './model-pool/model-pool.ts';
 import { PAGE_PATH, type PageFiles } from './page-files.ts';
+import { parsePointerTtl } from './pointer-ttl.ts';
 import { createSampleShelf } from './samples.ts';
+import { readBucket } from './store/r2-source.ts';
 import { startWasmBackend } from './wasm-backend.ts';
 
 /** Where the build puts serve/models. */
-const STORE_FOLDER = 'models/';
+const SHIPPED_FOLDER = 'models/';
+/** Models in memory beside the champion: an isolate has 128 MB for all it does. */
+const OTHER_MODELS = 1;
 
 /** One per isolate; it lives as long as the isolate, and its bindings with it. */
 let app: OpenAPIHono | undefined;
 
 export default {
   fetch(request, env, context) {
-    app ??= createWorkerApp(env.ASSETS);
+    app ??= createWorkerApp(env);
     return app.fetch(request, env, context);
   },
 } satisfies ExportedHandler<Env>;
 
-function createWorkerApp(assets: Fetcher): OpenAPIHono {
-  const store = readAssets(assets, STORE_FOLDER);
+function createWorkerApp({ ASSETS: assets, MODELS, POINTER_TTL_MS }: Env): OpenAPIHono {
+  const reportError = (error: unknown): void => console.error(error);
   return createApp({
-    model: createModelSlot(async () => {
-      await startWasmBackend(tfjs);
-      return loadChampion(store);
+    models: createModelPool({
+      shipped: readAssets(assets, SHIPPED_FOLDER),
+      store: readBucket(MODELS),
+      async load(source, modelId) {
+        await startWasmBackend(tfjs);
+        return loadModel(source, modelId);
+      },
+      pointerTtlMs: parsePointerTtl(String(POINTER_TTL_MS)),
+      otherModels: OTHER_MODELS,
+      reportError,
     }),
     decoder: createImageDecoder({ jpeg, webp }),
     samples: createSampleShelf(readAssets(assets)),
     keepAlive: (context, work) => context.executionCtx.waitUntil(work),
-    reportError: (error) => console.error(error),
+    reportError,
     page: servePage(assets),
   });
 }

@@ -18,6 +18,8 @@ export const API_LIMITS = {
 
 /** Response headers of every answer that a model gave. */
 export const MODEL_ID_HEADER = 'x-model-id';
+/** Where a channel's champion answered: `seq` of the pointer that named it. */
+export const MODEL_SEQ_HEADER = 'x-model-seq';
 
 export const PROBLEM_MEDIA_TYPE = 'application/problem+json';
 
@@ -47,7 +49,12 @@ export const predictionSchema = z.object({
 export const modelReferenceSchema = z.object({
   id: z.string(),
   name: z.string(),
-  channel: z.string().describe('The channel whose champion answered.'),
+  channel: z.string().nullable().describe('The channel whose champion answered; null when a model was asked for.'),
+  seq: z
+    .int()
+    .nonnegative()
+    .nullable()
+    .describe('How often the champion of this channel was changed before; else null.'),
 });
 
 /** What the model saw: the token reproduces it, so every later view of this picture needs nothing else. */
@@ -65,6 +72,9 @@ export const classificationSchema = z.object({
   predictions: z.array(predictionSchema),
   input: classifiedInputSchema,
 });
+
+/** With `format=list`: what clients of other classification services expect. */
+export const labelListSchema = z.array(predictionSchema.pick({ label: true, score: true }));
 
 /** One file of a multipart request: an answer or a problem, never both. */
 export const fileResultSchema = z.union([
@@ -107,8 +117,13 @@ export const activationSchema = z.object({
   layer: layerDescriptionSchema,
   /** The sample's name and true label, or the token's sha256. */
   input: z.union([z.object({ sample: z.string(), label: z.string() }), z.object({ sha256: z.string() })]),
-  channels: z.array(channelStatisticsSchema),
-  values: z.array(z.number()).optional().describe('With `values=true`: row-major in the order of `layer.shape`.'),
+  channels: z.array(channelStatisticsSchema).describe('In the order that was asked for.'),
+  values: z
+    .array(z.number())
+    .optional()
+    .describe(
+      'With `values=true`: row-major, [height, width, channels], or [features]; only the listed channels, in their order.',
+    ),
 });
 
 export const sampleSchema = z.object({
@@ -124,7 +139,7 @@ export const modelListSchema = z.object({
     z.object({
       id: z.string(),
       name: z.string(),
-      aliases: z.array(z.string()).describe('`champion` answers when no model is named.'),
+      aliases: z.array(z.string()).describe('Other names for `?model=`; `champion` answers when no model is named.'),
       classNames: z.array(z.string()),
       architecture: architectureSchema,
     }),
@@ -132,6 +147,19 @@ export const modelListSchema = z.object({
 });
 
 export const modelDetailSchema = manifestSchema;
+
+/** One change of a channel, or the `start`: what answered before the first one. */
+export const channelEventSchema = z.object({
+  seq: z.int().nonnegative(),
+  action: z.enum(['start', 'promote', 'rollback']),
+  champion: z.string().describe('Id of the model that answered from then on.'),
+  at: z.iso.datetime().nullable().describe('UTC; null for the start.'),
+});
+
+export const modelHistorySchema = z.object({
+  channel: z.string(),
+  events: z.array(channelEventSchema).describe('Newest first.'),
+});
 
 /** Anything but `ok` is a problem. */
 export const healthSchema = z.object({ status: z.literal('ok') });
@@ -141,10 +169,13 @@ export const readinessSchema = healthSchema.extend({ model: z.string().describe(
 export type Problem = z.infer<typeof problemSchema>;
 export type Prediction = z.infer<typeof predictionSchema>;
 export type Classification = z.infer<typeof classificationSchema>;
+export type LabelList = z.infer<typeof labelListSchema>;
 export type FileResult = z.infer<typeof fileResultSchema>;
 export type LayerDescription = z.infer<typeof layerDescriptionSchema>;
 export type LayerList = z.infer<typeof layerListSchema>;
 export type ChannelStatistics = z.infer<typeof channelStatisticsSchema>;
 export type Activation = z.infer<typeof activationSchema>;
 export type SampleList = z.infer<typeof sampleListSchema>;
+export type ModelReference = z.infer<typeof modelReferenceSchema>;
+export type ChannelEvent = z.infer<typeof channelEventSchema>;
 export type ModelList = z.infer<typeof modelListSchema>;

@@ -11,6 +11,7 @@ export const REQUEST_ERROR_CODES = [
   'request/malformed-multipart',
   'request/invalid',
   'request/unsupported-media-type',
+  'request/not-acceptable',
   'request/too-large',
   'request/too-many-files',
   'request/empty',
@@ -29,6 +30,7 @@ export const REQUEST_ERROR_CODES = [
   'token/invalid',
   'sample/unknown',
   'model/unknown',
+  'channel/unknown',
 ] as const;
 
 /** Codes of errors in files, configuration or the environment: the user of a command or the operator can mend them. */
@@ -66,6 +68,8 @@ export const ARTIFACT_ERROR_CODES = [
   'tensorflow/not-set-up',
   'tensorflow/unsupported-platform',
   'server/port',
+  'server/store',
+  'server/pointer-ttl',
   'server/not-ready',
   'web/not-built',
   'internal',

@@ -15,6 +15,11 @@ import { sha256Schema } from './sha256.ts';
 
 export const DEFAULT_CHANNEL = 'resnet18';
 
+/** How a channel may be called: a part of paths and addresses. */
+export const channelNameSchema = z
+  .string()
+  .regex(/^[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?$/, 'up to 64 small letters, digits and inner . _ - are expected');
+
 /** A model of the store, or null for the model that the server is shipped with. */
 const championSchema = sha256Schema.nullable();
 

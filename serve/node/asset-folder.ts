@@ -1,5 +1,5 @@
 /** Files from a folder of this machine. */
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { AssetSource } from '../asset-source.ts';
 
@@ -14,6 +14,14 @@ export function readFolder(folder: string): AssetSource {
         return new Uint8Array(await readFile(join(folder, path)));
       } catch (error) {
         if (NO_FILE.includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
+        throw error;
+      }
+    },
+    async list(path) {
+      try {
+        return await readdir(join(folder, path));
+      } catch (error) {
+        if (NO_FILE.includes((error as NodeJS.ErrnoException).code ?? '')) return [];
         throw error;
       }
     },

@@ -1,13 +1,15 @@
 /** The server as a Node process has it: folders, a socket, and an end. The command line is `../node.ts`. */
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { fileURLToPath } from 'node:url';
 import { createAdaptorServer } from '@hono/node-server';
 import { ProductError } from '../../shared/errors.ts';
 import { createImageDecoder } from '../../shared/image/decode.ts';
 import type { ModelManifest } from '../../shared/manifest.ts';
 import { createApp } from '../app.ts';
-import { loadChampion } from '../model-loader.ts';
-import { createModelSlot } from '../model-slot.ts';
+import { loadModel } from '../model-loader.ts';
+import { createModelPool } from '../model-pool/model-pool.ts';
+import { DEFAULT_POINTER_TTL_MS } from '../pointer-ttl.ts';
 import { createSampleShelf } from '../samples.ts';
 import { startWasmBackend } from '../wasm-backend.ts';
 import { readFolder } from './asset-folder.ts';
@@ -18,8 +20,10 @@ export interface ServerOptions {
   host: string;
   /** 0: any free one. */
   port: number;
-  /** Folder of the model store. */
+  /** Folder of the model store; where it has no pointer, or is not there, the shipped model answers. */
   store: string;
+  /** Time between two looks at the store's pointer. Default: 5 s. */
+  pointerTtlMs?: number;
   /** Folder of the built page. */
   page: string;
   reportError: (error: unknown) => void;
@@ -36,6 +40,9 @@ export interface RunningServer {
   close(): Promise<void>;
 }
 
+/** Models in memory beside the champion: a comparison of two more needs no reload. */
+const OTHER_MODELS = 2;
+const SHIPPED_MODELS = fileURLToPath(new URL('../models', import.meta.url));
 /** How often connections that have become idle are looked for while closing. */
 const CLOSE_INTERVAL_MS = 50;
 /** Supervisors kill what has not ended after 10 s (Docker) or 30 s (Kubernetes). */
@@ -47,26 +54,34 @@ const CLOSE_GRACE_MS = 10_000;
  * Errors   'web/not-built', 'server/port' when the port is taken or not allowed
  */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
-  const { host, port, store, page, reportError, closeGraceMs = CLOSE_GRACE_MS } = options;
+  const { host, port, store, page, reportError } = options;
+  const { closeGraceMs = CLOSE_GRACE_MS, pointerTtlMs = DEFAULT_POINTER_TTL_MS } = options;
   const { tfjs, jpeg, webp } = await compileWasmModules();
-  const storeFolder = readFolder(store);
-  const model = createModelSlot(async () => {
-    await startWasmBackend(tfjs);
-    return loadChampion(storeFolder);
+  // A Node process lives on when a request ends.
+  const keepAlive = (): void => undefined;
+  const models = createModelPool({
+    shipped: readFolder(SHIPPED_MODELS),
+    store: readFolder(store),
+    async load(source, modelId) {
+      await startWasmBackend(tfjs);
+      return loadModel(source, modelId);
+    },
+    pointerTtlMs,
+    otherModels: OTHER_MODELS,
+    reportError,
   });
   const app = createApp({
-    model,
+    models,
     decoder: createImageDecoder({ jpeg, webp }),
     samples: createSampleShelf(readFolder(page)),
-    // A Node process lives on when a request ends.
-    keepAlive: () => undefined,
+    keepAlive,
     reportError,
     page: servePage(page),
   });
 
   const server = createAdaptorServer({ fetch: app.fetch }) as Server;
   await listen(server, { host, port });
-  const ready = model.get().then(({ manifest }) => manifest);
+  const ready = models.prepare(keepAlive);
   // Who started the server may look at it later.
   ready.catch(() => undefined);
   return { url: urlOf(server), ready, close: () => close(server, closeGraceMs) };

@@ -1,50 +1,24 @@
 /** The inside of the network: its layers, and what one layer puts out for a picture. */
 import { createRoute, z, type RouteHandler } from '@hono/zod-openapi';
-import type { Context } from 'hono';
-import { activationSchema, layerListSchema, type Activation, type LayerDescription } from '../../shared/api.ts';
+import { layerListSchema } from '../../shared/api.ts';
 import { ProductError } from '../../shared/errors.ts';
-import { encodePng } from '../../shared/image/png-encode.ts';
-import type { LayerEntry } from '../../shared/manifest.ts';
 import { findLayer } from '../../shared/resnet.ts';
-import { describeChannels, drawChannels, SCALES, type Scale } from '../activation-view.ts';
-import type { Classifier } from '../classifier.ts';
-import { toDecimal } from '../decimal.ts';
-import { isNotModified, makeEtag } from '../http-cache.ts';
+import { answerView, resolveView, toDescription, VIEW_ANSWER, VIEW_FIELDS } from '../activation-answer.ts';
+import { cacheRule, isNotModified, makeEtag } from '../http-cache.ts';
 import { onlyFields } from '../invalid-request.ts';
-import { preferredFormat, type ActivationFormat } from '../media-type.ts';
+import { CHOICE_FIELDS, CHOICE_PROBLEMS } from '../model-choice.ts';
 import { preparePicture, prepareToken, type ModelInput } from '../model-input.ts';
-import {
-  BINARY,
-  curl,
-  jsonAnswer,
-  MODEL_PROBLEMS,
-  NO_QUERY,
-  PICTURE_PROBLEMS,
-  problemAnswers,
-  refer,
-} from '../openapi.ts';
+import type { TakenModel } from '../model-pool/model-pool.ts';
+import { BINARY, curl, jsonAnswer, MODEL_PROBLEMS, PICTURE_PROBLEMS, problemAnswers } from '../openapi.ts';
 import { isMultipart, readFile, readFiles, readRawBody } from '../request-body.ts';
-import { referenceTo, takeModel, type Services } from '../services.ts';
+import { takeModel, type Services } from '../services.ts';
 
-const viewQuery = onlyFields({
-  format: z
-    .enum(['json', 'png'])
-    .optional()
-    .openapi({ param: { description: 'Statistics or a picture; decides over the Accept header. Default json.' } }),
-  values: z
-    .enum(['true', 'false'])
-    .optional()
-    .openapi({ param: { description: 'JSON only: also list every value, row-major in the order of the shape.' } }),
-  scale: z
-    .enum(SCALES)
-    .optional()
-    .openapi({
-      param: {
-        description:
-          'PNG only: whether black and white are the least and greatest value of the whole layer (default), or of each channel.',
-      },
-    }),
-});
+/** What can be wrong with what is asked of a layer. */
+const VIEW_PROBLEMS = ['request/invalid', 'request/not-acceptable', 'layer/unknown'] as const;
+
+const listQuery = onlyFields(CHOICE_FIELDS);
+
+const viewQuery = onlyFields({ ...VIEW_FIELDS, ...CHOICE_FIELDS });
 
 const inputQuery = viewQuery.extend({
   input: z
@@ -63,18 +37,6 @@ const params = z.strictObject({
   layer: z.string().openapi({ param: { description: 'A name from /activations.' }, example: 'layer3' }),
 });
 
-/** Headers of the picture that say what it shows. */
-const PNG_HEADERS = { min: 'x-activation-min', max: 'x-activation-max', columns: 'x-activation-columns' } as const;
-export const ACTIVATION_HEADERS: readonly string[] = Object.values(PNG_HEADERS);
-
-const VIEW_ANSWER = {
-  description: `JSON: statistics of each channel. PNG: all channels in a grid, left to right and top to bottom, one pixel apart, in grey from ${PNG_HEADERS.min} (black) to ${PNG_HEADERS.max} (white), ${PNG_HEADERS.columns} per row; a layer of features is one strip.`,
-  content: {
-    'application/json': { schema: refer(activationSchema) },
-    'image/png': { schema: BINARY },
-  },
-} as const;
-
 export const listLayersRoute = createRoute({
   method: 'get',
   path: '/activations',
@@ -82,10 +44,10 @@ export const listLayersRoute = createRoute({
   summary: 'List the layers',
   description: 'Every layer that can be looked into, in the order of computation, with its output shape.',
   ...curl('curl HOST/activations'),
-  request: { query: NO_QUERY },
+  request: { query: listQuery },
   responses: {
     200: jsonAnswer('The layers.', layerListSchema),
-    ...problemAnswers(['request/invalid', ...MODEL_PROBLEMS]),
+    ...problemAnswers(['request/invalid', ...CHOICE_PROBLEMS, ...MODEL_PROBLEMS]),
   },
 });
 
@@ -94,13 +56,23 @@ export const readActivationRoute = createRoute({
   path: '/activations/{layer}',
   operationId: 'readActivation',
   summary: 'Look into a layer',
-  description: 'What a layer puts out for a picture that was classified before, or for a sample.',
-  ...curl('curl HOST/activations/layer3\ncurl -o layer3.png "HOST/activations/layer3?sample=cat-ginger&format=png"'),
+  description:
+    'What a layer puts out for a picture that was classified before, or for a sample. An answer whose model is named by its whole id may be kept for ever; any other is to be asked for again with If-None-Match. With input it is for the caller’s own cache only.',
+  ...curl(
+    'curl HOST/activations/layer3\ncurl -o layer3.png "HOST/activations/layer3?sample=cat-ginger&format=png&scale=4"\ncurl -o layer3.npy "HOST/activations/layer3?format=npy&top=16"',
+  ),
   request: { params, query: inputQuery },
   responses: {
     200: VIEW_ANSWER,
     304: { description: 'The caller has this answer already (If-None-Match).' },
-    ...problemAnswers(['request/invalid', 'layer/unknown', 'token/invalid', 'sample/unknown', ...MODEL_PROBLEMS]),
+    ...problemAnswers([
+      'request/invalid',
+      'layer/unknown',
+      'token/invalid',
+      'sample/unknown',
+      ...CHOICE_PROBLEMS,
+      ...MODEL_PROBLEMS,
+    ]),
   },
 });
 
@@ -118,78 +90,61 @@ export const computeActivationRoute = createRoute({
   },
   responses: {
     200: VIEW_ANSWER,
-    ...problemAnswers(['request/invalid', 'layer/unknown', ...PICTURE_PROBLEMS, ...MODEL_PROBLEMS]),
+    ...problemAnswers([...VIEW_PROBLEMS, ...CHOICE_PROBLEMS, ...PICTURE_PROBLEMS, ...MODEL_PROBLEMS]),
   },
 });
 
 export function listLayers(services: Services): RouteHandler<typeof listLayersRoute> {
   return async (context) => {
-    const classifier = await takeModel(services, context);
-    return context.json({ model: referenceTo(classifier), layers: classifier.manifest.layers.map(toDescription) }, 200);
+    const { reference, manifest, isPinned } = await takeModel(services, context, context.req.valid('query'));
+    context.header('cache-control', cacheRule({ isPinned, isPrivate: false }));
+    return context.json({ model: reference, layers: manifest.layers.map(toDescription) }, 200);
   };
 }
 
 export function readActivation(services: Services): RouteHandler<typeof readActivationRoute> {
   return async (context) => {
-    const { input: token, sample, ...query } = context.req.valid('query');
+    const { input: token, sample, model: modelName, channel, ...query } = context.req.valid('query');
     if (token !== undefined && sample !== undefined) {
       throw new ProductError('request/invalid', 'got input and sample; one of them, or neither, is expected');
     }
     const options = resolveView(context, query);
-    const classifier = await takeModel(services, context);
-    const layer = findLayer(classifier.manifest.layers, context.req.valid('param').layer);
+    const model = await takeModel(services, context, { model: modelName, channel });
+    const layer = findLayer(model.manifest.layers, context.req.valid('param').layer);
     const { input, name } =
       token === undefined
-        ? await prepareSample(sample, { services, classifier })
-        : { input: await prepareToken(token, classifier.manifest), name: undefined };
+        ? await prepareSample(sample, { services, model })
+        : { input: await prepareToken(token, model.manifest), name: undefined };
 
-    const etag = await makeEtag([classifier.manifest.modelId, input.sha256, name, layer.name, options]);
+    const etag = await makeEtag([model.reference, input.sha256, name, layer.name, options]);
     context.header('etag', etag);
     context.header('vary', 'accept', { append: true });
-    // A token is the caller's own picture, so no shared cache may keep what it shows.
-    context.header('cache-control', token === undefined ? 'no-cache' : 'private, no-cache');
+    context.header('cache-control', cacheRule({ isPinned: model.isPinned, isPrivate: token !== undefined }));
     if (isNotModified(context, etag)) return context.body(null, 304);
-    return answerView(context, { classifier, layer, input, options, name: name ?? { sha256: input.sha256 } });
+    return answerView(context, { model, layer, input, options, name: name ?? { sha256: input.sha256 } });
   };
 }
 
 export function computeActivation(services: Services): RouteHandler<typeof computeActivationRoute> {
   return async (context) => {
     const request = context.req.raw;
-    const options = resolveView(context, context.req.valid('query'));
+    const { model: modelName, channel, ...query } = context.req.valid('query');
+    const options = resolveView(context, query);
     const bytes = isMultipart(request) ? await readOnlyFile(request) : await readRawBody(request);
-    const classifier = await takeModel(services, context);
-    const layer = findLayer(classifier.manifest.layers, context.req.valid('param').layer);
-    const input = await preparePicture(bytes, { decoder: services.decoder, manifest: classifier.manifest });
+    const model = await takeModel(services, context, { model: modelName, channel });
+    const layer = findLayer(model.manifest.layers, context.req.valid('param').layer);
+    const input = await preparePicture(bytes, { decoder: services.decoder, manifest: model.manifest });
     context.header('cache-control', 'no-store');
-    return answerView(context, { classifier, layer, input, options, name: { sha256: input.sha256 } });
+    return answerView(context, { model, layer, input, options, name: { sha256: input.sha256 } });
   };
-}
-
-interface ViewOptions {
-  format: ActivationFormat;
-  hasValues: boolean;
-  scale: Scale;
-}
-
-/** Errors: 'request/invalid' for an option that the format does not have. */
-function resolveView(context: Context, query: z.output<typeof viewQuery>): ViewOptions {
-  const format = query.format ?? preferredFormat(context.req.header('accept'));
-  if (format === 'png' && query.values === 'true') {
-    throw new ProductError('request/invalid', 'a PNG has no values; ask for values with format=json');
-  }
-  if (format === 'json' && query.scale !== undefined) {
-    throw new ProductError('request/invalid', 'scale is for pictures; ask for it with format=png');
-  }
-  return { format, hasValues: query.values === 'true', scale: query.scale ?? 'layer' };
 }
 
 async function prepareSample(
   name: string | undefined,
-  { services: { samples, decoder }, classifier }: { services: Services; classifier: Classifier },
+  { services: { samples, decoder }, model }: { services: Services; model: TakenModel },
 ): Promise<{ input: ModelInput; name: { sample: string; label: string } }> {
   const sample = await samples.read(name);
-  const input = await preparePicture(sample.bytes, { decoder, manifest: classifier.manifest });
+  const input = await preparePicture(sample.bytes, { decoder, manifest: model.manifest });
   return { input, name: { sample: sample.name, label: sample.label } };
 }
 
@@ -197,37 +152,4 @@ async function readOnlyFile(request: Request): Promise<Uint8Array<ArrayBuffer>> 
   const [file] = await readFiles(request, { maxFiles: 1 });
   if (file === undefined) throw new Error('internal: a form without files was accepted');
   return readFile(file);
-}
-
-interface View {
-  classifier: Classifier;
-  layer: LayerEntry;
-  input: ModelInput;
-  options: ViewOptions;
-  /** How the answer names the picture. */
-  name: Activation['input'];
-}
-
-async function answerView(context: Context, { classifier, layer, input, options, name }: View) {
-  const { shape } = layer;
-  const values = classifier.activate(input.pixels, layer);
-  if (options.format === 'png') {
-    const picture = drawChannels({ shape, values }, options.scale);
-    context.header(PNG_HEADERS.min, String(picture.min));
-    context.header(PNG_HEADERS.max, String(picture.max));
-    context.header(PNG_HEADERS.columns, String(picture.columns));
-    return context.body(await encodePng(picture), 200, { 'content-type': 'image/png' });
-  }
-  const activation: Activation = {
-    model: referenceTo(classifier),
-    layer: toDescription(layer),
-    input: name,
-    channels: describeChannels({ shape, values }),
-    ...(options.hasValues ? { values: Array.from(values, toDecimal) } : {}),
-  };
-  return context.json(activation, 200);
-}
-
-function toDescription({ name, kind, shape, parameters }: LayerEntry): LayerDescription {
-  return { name, kind, shape, parameters };
 }

@@ -5,29 +5,23 @@ import {
   batchClassificationSchema,
   classificationSchema,
   classifyJsonRequestSchema,
+  labelListSchema,
   type Classification,
   type FileResult,
+  type LabelList,
 } from '../../shared/api.ts';
 import { rankTop, softmax } from '../../shared/classification.ts';
 import { isRequestError, ProductError } from '../../shared/errors.ts';
 import { encodeInputToken } from '../../shared/image/token.ts';
-import type { Classifier } from '../classifier.ts';
 import { toDecimal } from '../decimal.ts';
 import { onlyFields } from '../invalid-request.ts';
+import { CHOICE_FIELDS, CHOICE_PROBLEMS } from '../model-choice.ts';
 import { preparePicture } from '../model-input.ts';
-import {
-  BINARY,
-  curl,
-  jsonAnswer,
-  MODEL_PROBLEMS,
-  PICTURE_PROBLEMS,
-  problemAnswers,
-  refer,
-  referToOneOf,
-} from '../openapi.ts';
+import type { TakenModel } from '../model-pool/model-pool.ts';
+import { BINARY, curl, MODEL_PROBLEMS, PICTURE_PROBLEMS, problemAnswers, refer, referToOneOf } from '../openapi.ts';
 import { toProblem } from '../problem.ts';
 import { decodeBase64, isMultipart, readFile, readFiles, readJsonBody, readRawBody } from '../request-body.ts';
-import { referenceTo, takeModel, type Services } from '../services.ts';
+import { takeModel, type Services } from '../services.ts';
 
 const query = onlyFields({
   top_k: z
@@ -42,6 +36,15 @@ const query = onlyFields({
         description: `How many classes to list, most likely first; at most the model's. Default ${API_LIMITS.defaultTopK}, or all when the model has fewer.`,
       },
     }),
+  format: z
+    .enum(['json', 'list'])
+    .optional()
+    .openapi({
+      param: {
+        description: 'For one picture: json (default), or list, which is only [{label, score}] without the rest.',
+      },
+    }),
+  ...CHOICE_FIELDS,
 });
 
 export const classifyRoute = createRoute({
@@ -50,7 +53,9 @@ export const classifyRoute = createRoute({
   operationId: 'classify',
   summary: 'Classify pictures',
   description: `Send a PNG, JPEG or WebP file as the body (the bytes decide, the content type is ignored), or 1 to ${API_LIMITS.filesPerRequest} files as multipart/form-data. With files, the answer has one entry per file in their order, each with its answer or its problem. A picture has at most ${API_LIMITS.bytesPerImage / 2 ** 20} MiB and ${API_LIMITS.pixelsPerImage} pixels, a form ${API_LIMITS.bytesPerRequest / 2 ** 20} MiB; /docs#pictures says what is read and what is refused. The token of an answer is the small picture that the model saw: pass it to /activations/{layer}?input=.`,
-  ...curl('curl --data-binary @car.jpg HOST/classify\ncurl -F file=@car.jpg -F file=@cat.png HOST/classify'),
+  ...curl(
+    'curl --data-binary @car.jpg HOST/classify\ncurl --data-binary @car.jpg "HOST/classify?format=list"\ncurl -F file=@car.jpg -F file=@cat.png HOST/classify',
+  ),
   request: {
     query,
     body: {
@@ -73,9 +78,11 @@ export const classifyRoute = createRoute({
   responses: {
     200: {
       description: 'One picture: its classes. Several files: one result for each.',
-      content: { 'application/json': { schema: referToOneOf(classificationSchema, batchClassificationSchema) } },
+      content: {
+        'application/json': { schema: referToOneOf(classificationSchema, labelListSchema, batchClassificationSchema) },
+      },
     },
-    ...problemAnswers(['request/invalid', ...PICTURE_PROBLEMS, ...MODEL_PROBLEMS]),
+    ...problemAnswers(['request/invalid', ...CHOICE_PROBLEMS, ...PICTURE_PROBLEMS, ...MODEL_PROBLEMS]),
   },
 });
 
@@ -94,12 +101,16 @@ export const classifyJsonRoute = createRoute({
     body: { required: true, content: { 'application/json': { schema: refer(classifyJsonRequestSchema) } } },
   },
   responses: {
-    200: jsonAnswer('The classes of the picture.', classificationSchema),
+    200: {
+      description: 'The classes of the picture.',
+      content: { 'application/json': { schema: referToOneOf(classificationSchema, labelListSchema) } },
+    },
     ...problemAnswers([
       'request/invalid',
       'request/unsupported-media-type',
       'request/malformed-json',
       'image/base64',
+      ...CHOICE_PROBLEMS,
       ...PICTURE_PROBLEMS.filter((code) => code !== 'request/malformed-multipart' && code !== 'request/too-many-files'),
       ...MODEL_PROBLEMS,
     ]),
@@ -109,39 +120,49 @@ export const classifyJsonRoute = createRoute({
 export function classify(services: Services): RouteHandler<typeof classifyRoute> {
   return async (context) => {
     const request = context.req.raw;
-    const { top_k: topK } = context.req.valid('query');
+    const { top_k: topK, format, ...choice } = context.req.valid('query');
     if (!isMultipart(request)) {
       const bytes = await readRawBody(request);
-      const classifier = await takeModel(services, context);
-      const options = { services, classifier, count: resolveCount(classifier, topK) };
-      return context.json(await classifyOne(bytes, options), 200);
+      const model = await takeModel(services, context, choice);
+      const options = { services, model, count: resolveCount(model, topK) };
+      return context.json(toForm(await classifyOne(bytes, options), format), 200);
+    }
+    if (format === 'list') {
+      throw new ProductError(
+        'request/invalid',
+        'got a form and format=list; a list is the answer to one picture; send it as the body',
+      );
     }
     const files = await readFiles(request, { maxFiles: API_LIMITS.filesPerRequest });
-    const classifier = await takeModel(services, context);
-    const options = { services, classifier, count: resolveCount(classifier, topK) };
+    const model = await takeModel(services, context, choice);
+    const options = { services, model, count: resolveCount(model, topK) };
     const results: FileResult[] = [];
     for (const file of files) {
       // One after the other, and other requests between them: the model runs on this thread.
       results.push(await classifyFile(file, options));
       await giveWay();
     }
-    return context.json({ model: referenceTo(classifier), results }, 200);
+    return context.json({ model: model.reference, results }, 200);
   };
 }
 
 export function classifyJson(services: Services): RouteHandler<typeof classifyJsonRoute> {
   return async (context) => {
     const { image } = await readJsonBody(context.req.raw, classifyJsonRequestSchema);
-    const { top_k: topK } = context.req.valid('query');
-    const classifier = await takeModel(services, context);
-    const options = { services, classifier, count: resolveCount(classifier, topK) };
-    return context.json(await classifyOne(decodeBase64(image), options), 200);
+    const { top_k: topK, format, ...choice } = context.req.valid('query');
+    const model = await takeModel(services, context, choice);
+    const options = { services, model, count: resolveCount(model, topK) };
+    return context.json(toForm(await classifyOne(decodeBase64(image), options), format), 200);
   };
+}
+
+function toForm(answer: Classification, format: 'json' | 'list' | undefined): Classification | LabelList {
+  return format === 'list' ? answer.predictions.map(({ label, score }) => ({ label, score })) : answer;
 }
 
 interface ClassifyOptions {
   services: Services;
-  classifier: Classifier;
+  model: TakenModel;
   /** Classes to list. */
   count: number;
 }
@@ -159,9 +180,9 @@ async function classifyFile(file: File, options: ClassifyOptions): Promise<FileR
 
 async function classifyOne(
   bytes: Uint8Array,
-  { services: { decoder }, classifier, count }: ClassifyOptions,
+  { services: { decoder }, model, count }: ClassifyOptions,
 ): Promise<Classification> {
-  const { manifest } = classifier;
+  const { manifest, classifier, reference } = model;
   const { pixels, sha256, width, height } = await preparePicture(bytes, { decoder, manifest });
   const logits = classifier.classify(pixels);
   const scores = softmax(logits, manifest.temperature);
@@ -172,13 +193,13 @@ async function classifyOne(
     logit: toDecimal(logits[index] ?? Number.NaN),
   }));
   return {
-    model: referenceTo(classifier),
+    model: reference,
     predictions,
     input: { token: await encodeInputToken(pixels), sha256, width, height },
   };
 }
 
-function resolveCount({ manifest: { classNames } }: Classifier, topK: number | undefined): number {
+function resolveCount({ manifest: { classNames } }: TakenModel, topK: number | undefined): number {
   const classes = classNames.length;
   if (topK === undefined) return Math.min(API_LIMITS.defaultTopK, classes);
   if (topK <= classes) return topK;

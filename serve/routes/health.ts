@@ -36,9 +36,9 @@ export function checkLiveness(): RouteHandler<typeof livenessRoute> {
 
 export function checkReadiness(services: Services): RouteHandler<typeof readinessRoute> {
   return async (context) => {
-    if (services.model.loaded === undefined) {
+    if (!services.models.isReady) {
       // Not waited for: who asks wants to know now.
-      takeModel(services, context).catch(services.reportError);
+      services.models.prepare((work) => services.keepAlive(context, work)).catch(services.reportError);
       throw new ProductError('server/not-ready', 'the model is being loaded; ask again in a moment');
     }
     const { manifest } = await takeModel(services, context);

@@ -135,13 +135,13 @@ const CASES: ErrorCase[] = [
     status: 400,
     path: '/classify?topk=3',
     body: picture,
-    says: /"topk" is not known; only top_k is expected/,
+    says: /"topk" is not known; only top_k, format, model, channel is expected/,
   },
   {
     name: 'a parameter where none is',
     code: 'request/invalid',
     status: 400,
-    path: '/models?x=1',
+    path: '/samples?x=1',
     says: /"x" is not known; nothing is/,
   },
   {
@@ -248,9 +248,90 @@ const CASES: ErrorCase[] = [
     says: /format/,
   },
   { name: 'values of a PNG', code: 'request/invalid', status: 400, path: '/activations/layer1?format=png&values=true' },
-  { name: 'the scale of statistics', code: 'request/invalid', status: 400, path: '/activations/layer1?scale=layer' },
+  { name: 'the range of statistics', code: 'request/invalid', status: 400, path: '/activations/layer1?range=layer' },
+  {
+    name: 'the scale of numbers',
+    code: 'request/invalid',
+    status: 400,
+    path: '/activations/layer1?format=npy&scale=2',
+  },
+  {
+    name: 'scale=17',
+    code: 'request/invalid',
+    status: 400,
+    path: '/activations/layer1?format=png&scale=17',
+    says: /1 to 16/,
+  },
+  { name: 'top=0', code: 'request/invalid', status: 400, path: '/activations/layer1?top=0', says: /top/ },
+  {
+    name: 'words for channels',
+    code: 'request/invalid',
+    status: 400,
+    path: '/activations/layer1?channels=all',
+    says: /3,5,8-12/,
+  },
+  {
+    name: 'a channel that the layer lacks',
+    code: 'request/invalid',
+    status: 400,
+    path: '/activations/probs?channels=10',
+    says: /the layer has the channels 0 to 9/,
+  },
+  {
+    name: 'an atlas of features',
+    code: 'request/invalid',
+    status: 400,
+    path: '/activations/probs?format=atlas',
+    says: /format=npy or json/,
+  },
+  {
+    name: 'a form that no answer has',
+    code: 'request/not-acceptable',
+    status: 406,
+    path: '/activations/layer1',
+    headers: { accept: 'image/jpeg' },
+    says: /application\/x-npy/,
+  },
+  {
+    name: 'a list for a form',
+    code: 'request/invalid',
+    status: 400,
+    path: '/classify?format=list',
+    body: () => formOf([{ name: 'a', bytes: bytes(1) }]),
+    says: /one picture/,
+  },
   { name: 'an unknown model', code: 'model/unknown', status: 404, path: '/models/nobody' },
   { name: 'a beginning of an id that is too short', code: 'model/unknown', status: 404, path: '/models/0' },
+  {
+    name: 'an id of no model',
+    code: 'model/unknown',
+    status: 404,
+    path: `/activations?model=${'0'.repeat(64)}`,
+    says: /one of champion, previous, shipped, resnet18 is expected/,
+  },
+  { name: 'a model of a path', code: 'model/unknown', status: 404, path: '/activations/layer1?model=../../etc' },
+  {
+    name: 'an unknown model to classify',
+    code: 'model/unknown',
+    status: 404,
+    path: '/classify?model=x',
+    body: picture,
+  },
+  {
+    name: 'an unknown channel',
+    code: 'channel/unknown',
+    status: 404,
+    path: '/activations?channel=canary',
+    says: /the channels are resnet18/,
+  },
+  { name: 'a channel of a path', code: 'channel/unknown', status: 404, path: '/models?channel=../resnet18' },
+  {
+    name: 'model and channel',
+    code: 'request/invalid',
+    status: 400,
+    path: '/activations?model=champion&channel=resnet18',
+    says: /got model and channel/,
+  },
   { name: 'an unknown path', code: 'route/unknown', status: 404, path: '/nothing/here' },
   { name: 'a file of no model', code: 'route/unknown', status: 404, path: '/models/x/y' },
   { name: 'the page without its ending', code: 'route/unknown', status: 404, path: '/index' },
@@ -303,6 +384,11 @@ export function describeApiErrors(
       expect(layer.details?.['layers']).toContain('layer1');
       const sample = await readProblem(await send('/activations/layer1?sample=unicorn'));
       expect(sample.details?.['samples']).toContain('cat-ginger');
+      const model = await readProblem(await send('/activations?model=nobody'));
+      expect(model.details?.['aliases']).toContain('champion');
+      expect(model.details?.['models']).toContainEqual(expect.stringMatching(/^[0-9a-f]{64}$/));
+      const channel = await readProblem(await send('/models/history?channel=nobody'));
+      expect(channel.details?.['channels']).toEqual(['resnet18']);
       const parameter = await readProblem(await send('/samples?colour=red'));
       expect(parameter.details?.['issues']).toMatchObject([{ message: expect.stringContaining('colour') }]);
     });

@@ -5,9 +5,9 @@ import { memory } from '@tensorflow/tfjs-core';
 import request from 'supertest';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createApp } from '../../serve/app.ts';
-import { createModelSlot } from '../../serve/model-slot.ts';
 import { startServer, type RunningServer } from '../../serve/node/server.ts';
 import { batchClassificationSchema, classificationSchema } from '../../shared/api.ts';
+import { createBrokenModels } from '../support/broken-models.ts';
 import { makeSharedFolder } from '../support/temporary-folder.ts';
 import { tinyArchitecture, writeTinyStore } from '../support/tiny-model.ts';
 import { describeApiErrors } from './api-errors.ts';
@@ -38,7 +38,7 @@ const send: Send = (path, init) => fetch(new URL(path, server.url), init);
 async function sendBroken(): Promise<Response> {
   const unused = () => Promise.reject(new Error('a broken body needs nothing else'));
   const app = createApp({
-    model: createModelSlot(unused),
+    models: createBrokenModels(unused),
     decoder: { decode: unused },
     samples: { list: unused, read: unused },
     keepAlive: () => undefined,

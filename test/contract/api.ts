@@ -10,6 +10,7 @@ import {
   healthSchema,
   layerListSchema,
   modelDetailSchema,
+  modelHistorySchema,
   modelListSchema,
   readinessSchema,
   sampleListSchema,
@@ -49,7 +50,7 @@ export function describeApi(platform: string, send: Send): void {
   describe(`POST /classify on ${platform}`, () => {
     test('ranks the classes by the model’s logits, with probabilities that add up to one', async () => {
       const { predictions, model, input } = await classify(send, picture, `?top_k=${manifest.classNames.length}`);
-      expect(model).toEqual({ id: manifest.modelId, name: manifest.name, channel: 'resnet18' });
+      expect(model).toEqual({ id: manifest.modelId, name: manifest.name, channel: 'resnet18', seq: 0 });
       expect(input).toMatchObject({ width: 40, height: 24 });
       const logits = predictions.map(({ logit }) => logit);
       expect(logits).toEqual(logits.toSorted((a, b) => b - a));
@@ -65,6 +66,20 @@ export function describeApi(platform: string, send: Send): void {
       const usual = await classify(send, picture);
       expect(usual.predictions).toEqual(all.predictions.slice(0, 5));
       expect((await classify(send, picture, '?top_k=1')).predictions).toEqual(all.predictions.slice(0, 1));
+    });
+
+    test('gives the bare list that other clients expect, for bytes and for JSON', async () => {
+      const { predictions } = await classify(send, picture, '?top_k=3');
+      const expected = predictions.map(({ label, score }) => ({ label, score }));
+      const raw = await send('/classify?format=list&top_k=3', { method: 'POST', body: picture });
+      expect(raw.headers.get('x-model-id')).toBe(manifest.modelId);
+      expect(await raw.json()).toEqual(expected);
+      const json = await send('/classify/json?format=list&top_k=3', {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ image: toBase64(picture) }),
+      });
+      expect(await json.json()).toEqual(expected);
     });
 
     test.each(['application/x-www-form-urlencoded', 'application/json', 'text/plain', 'image/png'])(
@@ -192,10 +207,10 @@ export function describeApi(platform: string, send: Send): void {
       expect(shown.channels).not.toEqual(usual.channels);
     });
 
-    test.each(['layer', 'channel'])('draws all channels as a PNG, black to white by %s', async (scale) => {
+    test.each(['layer', 'channel'])('draws all channels as a PNG, black to white by %s', async (range) => {
       const { values = [], layer } = await activation('/activations/layer1?values=true');
       const [height = 0, width = 0, channels = 0] = layer.shape;
-      const response = await send(`/activations/layer1?format=png&scale=${scale}`);
+      const response = await send(`/activations/layer1?format=png&range=${range}`);
       expect(response.status).toBe(200);
       expect(response.headers.get('content-type')).toBe('image/png');
       expect(Number(response.headers.get('x-activation-min'))).toBeCloseTo(Math.min(...values), 6);
@@ -207,7 +222,7 @@ export function describeApi(platform: string, send: Send): void {
 
       for (const channel of [0, 1, channels - 1]) {
         const own = values.filter((_, index) => index % channels === channel);
-        const extent = scale === 'layer' ? values : own;
+        const extent = range === 'layer' ? values : own;
         const [min, max] = [Math.min(...extent), Math.max(...extent)];
         for (const [y, x] of [
           [0, 0],
@@ -222,6 +237,80 @@ export function describeApi(platform: string, send: Send): void {
         }
       }
       expect(drawn.pixels[width * 3]).toBe(128);
+    });
+
+    test('gives the same channels in every form', async () => {
+      const path = '/activations/layer2';
+      const whole = await activation(`${path}?values=true`);
+      const count = whole.layer.shape[2] ?? 0;
+      const wanted = [count - 1, 0, 1];
+      const query = `channels=${count - 1},0-1`;
+      const chosen = await activation(`${path}?${query}&values=true`);
+      expect(chosen.channels).toEqual(wanted.map((channel) => whole.channels[channel]));
+      expect(chosen.values).toEqual(
+        whole.values?.flatMap((_, index, all) => (index % count === 0 ? wanted.map((each) => all[index + each]) : [])),
+      );
+
+      const npy = await send(`${path}?${query}&format=npy`);
+      expect(npy.headers.get('content-type')).toBe('application/x-npy');
+      expect(npy.headers.get('x-activation-channels')).toBe(`${count - 1},0-1`);
+      const [height = 0, width = 0] = whole.layer.shape;
+      expect(npy.headers.get('x-activation-shape')).toBe(`${height},${width},3`);
+      const array = await npy.arrayBuffer();
+      const start = 10 + new DataView(array).getUint16(8, true);
+      const header = new TextDecoder('latin1').decode(array.slice(10, start));
+      expect(header).toContain(`'descr': '<f4', 'fortran_order': False, 'shape': (${height}, ${width}, 3)`);
+      expect(Array.from(new Float32Array(array.slice(start)), toDecimal)).toEqual(chosen.values);
+
+      const atlas = await send(`${path}?${query}`, { headers: { accept: 'application/octet-stream' } });
+      expect(atlas.headers.get('content-type')).toBe('application/octet-stream');
+      expect(atlas.headers.get('x-activation-shape')).toBe(`3,${height},${width}`);
+      const bytes = await atlas.arrayBuffer();
+      const extents = new Float32Array(bytes.slice(0, 3 * 8));
+      const greys = new Uint8Array(bytes, 3 * 8);
+      expect(greys.length).toBe(3 * height * width);
+      chosen.channels.forEach(({ min, max }, index) => {
+        expect([extents[2 * index], extents[2 * index + 1]]).toEqual([min, max]);
+        for (const place of [0, 1, height * width - 1]) {
+          const value = chosen.values?.[place * 3 + index] ?? Number.NaN;
+          const restored = min + ((greys[index * height * width + place] ?? 0) / 255) * (max - min);
+          expect(Math.abs(restored - value)).toBeLessThanOrEqual((max - min) * 0.00197 + 1e-6);
+        }
+      });
+
+      const png = await send(`${path}?${query}&format=png&scale=2`);
+      expect(png.headers.get('x-activation-channels')).toBe(`${count - 1},0-1`);
+      const drawn = await decodePng(new Uint8Array(await png.arrayBuffer()));
+      expect([drawn.width, drawn.height]).toEqual([2 * (2 * width + 1) - 1, 2 * (2 * height + 1) - 1]);
+    });
+
+    test('lists the strongest channels, by the mean of absolute values', async () => {
+      const { values = [], layer } = await activation('/activations/layer1.0.conv1?values=true');
+      const count = layer.shape[2] ?? 0;
+      const strengths = Array.from({ length: count }, (_, channel) =>
+        values.reduce((sum, value, index) => sum + (index % count === channel ? Math.abs(value) : 0), 0),
+      );
+      const order = strengths
+        .map((_, channel) => channel)
+        .toSorted((a, b) => (strengths[b] ?? 0) - (strengths[a] ?? 0));
+      const { channels } = await activation('/activations/layer1.0.conv1?top=3');
+      expect(channels.map(({ channel }) => channel)).toEqual(order.slice(0, 3));
+    });
+
+    test('gives features as an array of one dimension, and the input as the model takes it', async () => {
+      const probabilities = await activation('/activations/probs?values=true');
+      const npy = await send('/activations/probs', { headers: { accept: 'application/x-npy' } });
+      const array = await npy.arrayBuffer();
+      const start = 10 + new DataView(array).getUint16(8, true);
+      expect(new TextDecoder('latin1').decode(array.slice(10, start))).toContain(
+        `'shape': (${manifest.classNames.length},)`,
+      );
+      expect(Array.from(new Float32Array(array.slice(start)), toDecimal)).toEqual(probabilities.values);
+      const input = await send('/activations/input?format=atlas');
+      expect(input.headers.get('x-activation-shape')).toBe(
+        [3, ...manifest.architecture.inputShape.slice(0, 2)].join(','),
+      );
+      await input.arrayBuffer();
     });
 
     test('draws features as a strip', async () => {
@@ -263,11 +352,55 @@ export function describeApi(platform: string, send: Send): void {
       },
     );
 
-    test('lets no shared cache keep what a token shows', async () => {
+    test('says how long an answer may be kept, and by whom', async () => {
       const { input } = await classify(send, picture);
-      const response = await send(`/activations/layer1?input=${input.token}`);
-      expect(response.headers.get('cache-control')).toBe('private, no-cache');
-      await response.arrayBuffer();
+      const { modelId } = manifest;
+      const year = 'max-age=31536000, immutable';
+      for (const [query, rule] of [
+        ['', 'no-cache'],
+        ['?model=champion', 'no-cache'],
+        [`?model=${modelId.slice(0, 16)}`, 'no-cache'],
+        ['?channel=resnet18', 'no-cache'],
+        [`?model=${modelId}`, `public, ${year}`],
+        [`?model=${modelId}&sample=cat-ginger&format=png`, `public, ${year}`],
+        [`?input=${input.token}`, 'private, no-cache'],
+        [`?input=${input.token}&model=${modelId}`, `private, ${year}`],
+      ] as const) {
+        for (const method of ['GET', 'HEAD']) {
+          const response = await send(`/activations/layer1${query}`, { method });
+          expect(response.headers.get('cache-control'), query).toBe(rule);
+          await response.arrayBuffer();
+        }
+        const etag = (await send(`/activations/layer1${query}`, { method: 'HEAD' })).headers.get('etag') ?? '';
+        const again = await send(`/activations/layer1${query}`, { headers: { 'if-none-match': etag } });
+        expect([again.status, again.headers.get('cache-control')], query).toEqual([304, rule]);
+      }
+      const refused = await send(`/activations/layer1?model=${modelId}&channels=99999`);
+      expect(refused.headers.get('cache-control')).toBe('no-store');
+      expect(refused.headers.get('etag')).toBeNull();
+      await refused.arrayBuffer();
+    });
+
+    test('has another ETag for every other question', async () => {
+      const { input } = await classify(send, picture);
+      const queries = [
+        '',
+        `?model=${manifest.modelId}`,
+        '?channels=0',
+        '?channels=1',
+        '?top=1',
+        '?values=true',
+        '?format=png',
+      ];
+      queries.push('?format=png&scale=2', '?format=png&range=channel', '?format=npy', '?format=atlas');
+      queries.push('?sample=cat-ginger', `?input=${input.token}`);
+      const etags = new Set<string | null>();
+      for (const query of queries) {
+        const response = await send(`/activations/layer1${query}`, { method: 'HEAD' });
+        expect(response.status, query).toBe(200);
+        etags.add(response.headers.get('etag'));
+      }
+      expect(etags.size).toBe(queries.length);
     });
   });
 
@@ -275,10 +408,43 @@ export function describeApi(platform: string, send: Send): void {
     test('names the model by its id, its beginning and its aliases', async () => {
       const { models } = await readAnswer(await send('/models'), modelListSchema);
       const { modelId: id, name, classNames, architecture } = manifest;
-      expect(models).toEqual([{ id, name, aliases: ['champion', 'resnet18'], classNames, architecture }]);
+      expect(models[0]).toMatchObject({ id, name, classNames, architecture });
+      expect(models[0]?.aliases.slice(0, 2)).toEqual(['champion', 'resnet18']);
+      expect(models.at(-1)?.aliases).toContain('shipped');
       for (const named of [id, id.slice(0, 8), 'champion', 'resnet18']) {
-        expect(await readAnswer(await send(`/models/${named}`), modelDetailSchema)).toEqual(manifest);
+        const response = await send(`/models/${named}`);
+        expect(response.headers.get('x-model-id')).toBe(id);
+        expect(await readAnswer(response, modelDetailSchema)).toEqual(manifest);
       }
+    });
+
+    test('answers with the model that a request names, and says whether a pointer chose it', async () => {
+      const { modelId: id, name } = manifest;
+      const named = { id, name, channel: null, seq: null };
+      const chosen = { id, name, channel: 'resnet18', seq: 0 };
+      for (const [choice, model] of [
+        [`model=${id}`, named],
+        [`model=${id.slice(0, 12)}`, named],
+        ['model=champion', chosen],
+        ['channel=resnet18', chosen],
+      ] as const) {
+        const classified = await send(`/classify?${choice}`, { method: 'POST', body: picture });
+        expect(classified.headers.get('x-model-id'), choice).toBe(id);
+        expect(classified.headers.get('x-model-seq'), choice).toBe(model.seq === null ? null : '0');
+        expect((await readAnswer(classified, classificationSchema)).model, choice).toEqual(model);
+        const layer = await send(`/activations/layer1?${choice}`, { method: 'POST', body: picture });
+        expect((await readAnswer(layer, activationSchema)).model, choice).toEqual(model);
+        expect((await readAnswer(await send(`/activations?${choice}`), layerListSchema)).model, choice).toEqual(model);
+        expect((await activation(`/activations/layer1?${choice}`)).model, choice).toEqual(model);
+      }
+    });
+
+    test('has a history that begins with the start', async () => {
+      const history = await readAnswer(await send('/models/history'), modelHistorySchema);
+      expect(history).toEqual({
+        channel: 'resnet18',
+        events: [{ seq: 0, action: 'start', champion: manifest.modelId, at: null }],
+      });
     });
 
     test('offers samples that it can classify', async () => {
@@ -347,6 +513,7 @@ export function describeApi(platform: string, send: Send): void {
       '/activations',
       '/activations/layer1',
       '/models',
+      '/models/history',
       '/samples',
       '/healthz',
       '/readyz',

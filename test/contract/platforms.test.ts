@@ -2,73 +2,27 @@
  * The same questions to the server on Node and to the Worker as `npm run dev` runs it, with the shipped model: the answers
  * are the same bytes. What they must be is the contract's matter.
  */
-import { spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
-import { once } from 'node:events';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startServer, type RunningServer } from '../../serve/node/server.ts';
+import { makeSharedFolder } from '../support/temporary-folder.ts';
+import { startWorker, type WorkerProcess } from '../support/worker-process.ts';
 import { drawPicture, formOf, findFixture } from './api-client.ts';
 
 let node: RunningServer;
-let worker: { url: string };
-let stopWorker: (() => Promise<unknown>) | undefined;
+let worker: WorkerProcess;
 
 beforeAll(async () => {
   const options = { host: '127.0.0.1', port: 0, store: 'serve/models', page: 'web/dist' };
   [node, worker] = await Promise.all([
     startServer({ ...options, reportError: (error) => console.error(error) }),
-    startWorker(),
+    startWorker({ state: await makeSharedFolder() }),
   ]);
   await node.ready;
 }, 120_000);
 afterAll(async () => {
-  await Promise.all([node.close(), stopWorker?.()]);
+  await Promise.all([node?.close(), worker?.stop()]);
 });
-
-async function startWorker() {
-  const port = await findFreePort();
-  const child = spawn(
-    process.execPath,
-    [
-      'node_modules/wrangler/bin/wrangler.js',
-      'dev',
-      '--port',
-      String(port),
-      '--inspector-port',
-      String(await findFreePort()),
-    ],
-    {
-      stdio: ['pipe', 'pipe', 'pipe'],
-      env: { ...process.env, CI: 'true', CLOUDFLARE_CF_FETCH_ENABLED: 'false', WRANGLER_SEND_METRICS: 'false' },
-    },
-  );
-  const ended = once(child, 'close');
-  stopWorker = () => {
-    child.kill('SIGTERM');
-    return ended;
-  };
-  let output = '';
-  await new Promise<void>((resolve, reject) => {
-    for (const stream of [child.stdout, child.stderr]) {
-      stream.on('data', (data: Buffer) => {
-        output += data.toString();
-        if (output.includes(`:${port}`) && /Ready on/.test(output)) resolve();
-      });
-    }
-    void ended.then(() => reject(new Error(`wrangler ended: ${output}`)));
-  });
-  return { url: `http://127.0.0.1:${port}` };
-}
-
-async function findFreePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 /** What a caller notices; an ETag may be made in two ways. */
 const HEADERS = [
@@ -82,9 +36,12 @@ const HEADERS = [
   'content-type',
   'referrer-policy',
   'vary',
+  'x-activation-channels',
   'x-activation-max',
+  'x-activation-shape',
   'x-content-type-options',
   'x-model-id',
+  'x-model-seq',
 ];
 
 async function answersTo(path: string, makeInit: () => RequestInit) {
@@ -130,12 +87,19 @@ test.each([
   ['GET', '/nothing/here'],
   ['GET', '/models'],
   ['GET', '/models/champion'],
+  ['GET', '/models/history'],
+  ['GET', `/activations?model=${modelId}`],
+  ['GET', '/activations?model=shipped'],
+  ['GET', '/activations?channel=other'],
   ['GET', '/healthz'],
   ['GET', '/openapi.json'],
   ['GET', '/models?x=1'],
   ['GET', '/activations/probs?values=true'],
   ['GET', '/activations/layer1?sample=cat-ginger'],
   ['GET', '/activations/layer1?sample=cat-ginger&format=png'],
+  ['GET', '/activations/layer3?format=npy&top=4'],
+  ['GET', '/activations/layer4?format=atlas&channels=7,100-120'],
+  ['HEAD', `/activations/input?format=npy&model=${modelId}`],
 ])('%s %s has one answer', async (method, path) => {
   const [onNode, onWorkers] = await answersTo(path, () => ({ method }));
   expect(onWorkers).toEqual(onNode);

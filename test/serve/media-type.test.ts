@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { preferredFormat } from '../../serve/media-type.ts';
+import { negotiateFormat } from '../../serve/media-type.ts';
 
 test.each([
   [undefined, 'json'],
@@ -13,7 +13,24 @@ test.each([
   ['application/json;q=0.5, image/png;q=0.6', 'png'],
   ['application/json, image/png;q=0.6', 'json'],
   ['image/png;q=0, */*', 'json'],
-  ['image/jpeg', 'json'],
+  ['application/x-npy', 'npy'],
+  ['application/octet-stream', 'atlas'],
+  ['application/json;q=0.3, application/*;q=0.9', 'npy'],
+  ['*/*;q=0.1, application/json;q=0, image/png;q=0', 'npy'],
+  ['application/json;version=1;q=0.2, image/png;q=0.1', 'json'],
+  ['image/png;q=lots', 'png'],
 ])('an Accept of %s prefers %s', (accept, format) => {
-  expect(preferredFormat(accept)).toBe(format);
+  expect(negotiateFormat(accept)).toBe(format);
 });
+
+test.each(['image/jpeg', 'text/html', '*/*;q=0', 'application/json;q=0', 'json'])(
+  'an Accept of %s allows no form, and is told those that there are',
+  (accept) => {
+    expect(() => negotiateFormat(accept)).toThrow(
+      expect.objectContaining({
+        code: 'request/not-acceptable',
+        details: { offers: ['application/json', 'image/png', 'application/x-npy', 'application/octet-stream'] },
+      }),
+    );
+  },
+);

@@ -6,6 +6,7 @@ import { connect, type AddressInfo } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import { startServer } from '../../serve/node/server.ts';
 import { makeTemporaryFolder } from '../support/temporary-folder.ts';
+import { writeTinyStore } from '../support/tiny-model.ts';
 
 interface Command {
   child: ChildProcess;
@@ -15,8 +16,10 @@ interface Command {
   ended: Promise<{ code: number | null; output: string }>;
 }
 
-function startCommand(environment: Record<string, string>): Command {
-  const child = spawn(process.execPath, ['serve/node.ts'], { env: { PATH: process.env['PATH'], ...environment } });
+function startCommand(environment: Record<string, string>, flags: readonly string[] = []): Command {
+  const child = spawn(process.execPath, ['serve/node.ts', ...flags], {
+    env: { PATH: process.env['PATH'], ...environment },
+  });
   onTestFinished(() => void child.kill('SIGKILL'));
   let output = '';
   const listeners = new Set<() => void>();
@@ -77,6 +80,37 @@ test.each(['abc', '65536', '80.5'])('refuses PORT=%s', async (port) => {
   const { code, output } = await startCommand({ PORT: port }).ended;
   expect(code).toBe(1);
   expect(output).toBe(`error server/port: PORT is "${port}"; a whole number from 0 to 65535 is expected\n`);
+});
+
+test.each([
+  { name: 'MODEL_STORE', environment: (store: string) => ({ MODEL_STORE: store }), flags: () => [] },
+  { name: '--store', environment: () => ({ MODEL_STORE: '/nowhere' }), flags: (store: string) => ['--store', store] },
+])('answers with the model of the store that $name names', { timeout: 60_000 }, async ({ environment, flags }) => {
+  const store = await makeTemporaryFolder();
+  const { modelId } = await writeTinyStore(store);
+  const { child, waitFor, ended } = startCommand({ PORT: '0', ...environment(store) }, flags(store));
+  const [, id] = await waitFor(/answers with tiny\.test \(([0-9a-f]{8})\)/);
+  expect(id).toBe(modelId.slice(0, 8));
+  child.kill('SIGTERM');
+  expect(await ended).toMatchObject({ code: 0 });
+});
+
+test.each([
+  [
+    ['--store', '/nowhere'],
+    /^error server\/store: the model store "\/nowhere" is no folder; name one that is, or make it\n$/,
+  ],
+  [['--shop', 'x'], /^error cli\/usage: Unknown option '--shop'.*; only --store DIR is expected\n$/],
+])('refuses %s', async (flags, says) => {
+  const { code, output } = await startCommand({ PORT: '0' }, flags).ended;
+  expect(code).toBe(1);
+  expect(output).toMatch(says);
+});
+
+test('refuses a time that is none', async () => {
+  const { code, output } = await startCommand({ PORT: '0', POINTER_TTL_MS: '5s' }).ended;
+  expect(code).toBe(1);
+  expect(output).toMatch(/^error server\/pointer-ttl: POINTER_TTL_MS is "5s"; a whole number of milliseconds/);
 });
 
 test('says what to do when the port is in use', async () => {

@@ -1,7 +1,8 @@
 /**
- * What some tests need beyond `npm ci`: a Chromium, the native TensorFlow engine, onnxruntime. Without it they are skipped, and
- * the title says why and what to do. With RESNET_REQUIRE_ALL=1 (the pipeline) a missing requirement is a failure.
+ * What some tests need beyond `npm ci`: a Chromium, the native TensorFlow engine, onnxruntime, NumPy. Without it they are
+ * skipped, and the title says why and what to do. With RESNET_REQUIRE_ALL=1 (the pipeline) a missing requirement is a failure.
  */
+import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { describe } from 'vitest';
 import { isOnnxruntimeSetUp } from '../../train/convert/onnx/run-onnxruntime.ts';
@@ -29,6 +30,13 @@ export function describeWithTensorflow(title: string, body: () => void): void {
 /** A suite that runs ONNX files. */
 export function describeWithOnnxruntime(title: string, body: () => void): void {
   const missing = isOnnxruntimeSetUp() ? undefined : 'no onnxruntime; run "npm run setup:onnxruntime"';
+  describeUnlessMissing(title, missing, body);
+}
+
+/** A suite that reads files with NumPy and Pillow. */
+export function describeWithPython(title: string, body: () => void): void {
+  const { status } = spawnSync('python3', ['-c', 'import numpy, PIL']);
+  const missing = status === 0 ? undefined : 'no python3 with NumPy and Pillow; run "pip install numpy pillow"';
   describeUnlessMissing(title, missing, body);
 }
 

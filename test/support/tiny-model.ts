@@ -4,7 +4,8 @@
  * activations, so that values neither vanish nor explode in deep networks and no two batch norms are alike.
  */
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, rename, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseArchitecture } from '../../shared/architecture.ts';
 import type { Architecture } from '../../shared/architecture.ts';
@@ -112,6 +113,22 @@ export function tinyModelSource(options: TinyModelOptions = {}): ModelSource {
 export async function writeTinyModel(folder: string, options: TinyModelOptions = {}): Promise<ModelManifest> {
   const { weightType = 'float32', isFolded = false } = options;
   return writeModel(tinyModelSource(options), { weightType, isFolded }, folder);
+}
+
+export interface ModelFiles {
+  modelId: string;
+  /** By name. */
+  files: Map<string, Uint8Array<ArrayBuffer>>;
+}
+
+/** The files of such a model, to be put where the test wants them. */
+export async function readTinyFiles(options: TinyModelOptions = {}): Promise<ModelFiles> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'resnet18-edge-'));
+  const { modelId } = await writeTinyModel(folder, options);
+  const files: ModelFiles['files'] = new Map();
+  for (const name of await readdir(folder)) files.set(name, new Uint8Array(await readFile(path.join(folder, name))));
+  await rm(folder, { recursive: true });
+  return { modelId, files };
 }
 
 /** Write such a model into a model store and make it the champion of a channel. */

@@ -2,11 +2,11 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { createApp } from '../../serve/app.ts';
-import { createModelSlot } from '../../serve/model-slot.ts';
+import { createBrokenModels } from '../support/broken-models.ts';
 
 const unused = (): Promise<never> => Promise.reject(new Error('not used here'));
 const app = createApp({
-  model: createModelSlot(unused),
+  models: createBrokenModels(unused),
   decoder: { decode: unused },
   samples: { list: unused, read: unused },
   keepAlive: () => undefined,
@@ -20,6 +20,7 @@ const ROUTES = [
   'GET /healthz',
   'GET /models',
   'GET /models/:id',
+  'GET /models/history',
   'GET /openapi.json',
   'GET /readyz',
   'GET /samples',

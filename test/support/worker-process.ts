@@ -1,0 +1,75 @@
+/** The Worker as `npm run dev` runs it: wrangler and workerd in processes of their own, with a local bucket. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { getPlatformProxy } from 'wrangler';
+
+export interface WorkerProcess {
+  url: string;
+  /** All that it has said so far. */
+  readonly output: string;
+  stop(): Promise<void>;
+}
+
+/** `state` is the folder of the local bucket, so that nothing of a developer's own is read or written. */
+export async function startWorker({ state, vars = {} }: { state: string; vars?: Record<string, string> }) {
+  const port = await findFreePort();
+  const flags = ['--port', String(port), '--inspector-port', String(await findFreePort()), '--persist-to', state];
+  const variables = Object.entries(vars).flatMap(([name, value]) => ['--var', `${name}:${value}`]);
+  const child = spawn(process.execPath, ['node_modules/wrangler/bin/wrangler.js', 'dev', ...flags, ...variables], {
+    stdio: ['pipe', 'pipe', 'pipe'],
+    env: { ...process.env, CI: 'true', CLOUDFLARE_CF_FETCH_ENABLED: 'false', WRANGLER_SEND_METRICS: 'false' },
+  });
+  const ended = once(child, 'close');
+  let output = '';
+  await new Promise<void>((resolve, reject) => {
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on('data', (data: Buffer) => {
+        output += data.toString();
+        if (output.includes(`:${port}`) && /Ready on/.test(output)) resolve();
+      });
+    }
+    void ended.then(() => reject(new Error(`wrangler ended: ${output}`)));
+  });
+  const worker: WorkerProcess = {
+    url: `http://127.0.0.1:${port}`,
+    get output() {
+      return output;
+    },
+    async stop() {
+      child.kill('SIGTERM');
+      await ended;
+    },
+  };
+  return worker;
+}
+
+export interface LocalBucket {
+  put(path: string, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** The bucket of a Worker that was started with the same `state`; written from outside while it runs. */
+export async function openBucket({ state }: { state: string }): Promise<LocalBucket> {
+  const proxy = await getPlatformProxy<{ MODELS: { put: (path: string, bytes: ArrayBuffer) => Promise<unknown> } }>({
+    configPath: 'wrangler.toml',
+    // Where wrangler itself puts the state of `--persist-to`.
+    persist: { path: join(state, 'v3') },
+  });
+  return {
+    async put(path, bytes) {
+      await proxy.env.MODELS.put(path, bytes.buffer);
+    },
+    close: () => proxy.dispose(),
+  };
+}
+
+async function findFreePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
