@@ -25,19 +25,24 @@ const ERRORS: AssetErrors = {
   damaged: { code: 'model/damaged', advice: REPAIR },
 };
 
-/**
- * Load the champion of the default channel. The wasm backend must be up.
- *
- * Memory   at its peak the files and the weights; of the files nothing is kept
- * Errors   'model/missing', 'model/damaged', 'model/version', 'model/unsupported'
- */
+/** Load the champion of the default channel. Errors: as of {@link loadModel}. */
 export async function loadChampion(store: AssetSource): Promise<Classifier> {
   const pointerPath = channelPath(DEFAULT_CHANNEL);
   const { champion } = parseChannel(await readJson(store, pointerPath, ERRORS), pointerPath);
   if (champion === null) {
     throw new ProductError('model/missing', `${pointerPath} names no model; ${ERRORS.missing.advice}`);
   }
-  const manifest = await readManifest(store, champion);
+  return loadModel(store, champion);
+}
+
+/**
+ * Load a model of the store. The wasm backend must be up.
+ *
+ * Memory   at its peak the files and the weights; of the files nothing is kept
+ * Errors   'model/missing', 'model/damaged', 'model/version', 'model/unsupported'
+ */
+export async function loadModel(store: AssetSource, modelId: string): Promise<Classifier> {
+  const manifest = await readManifest(store, modelId);
   const files = await readFiles(store, manifest);
   const topologyBytes = files.get(TOPOLOGY_FILE);
   if (topologyBytes === undefined) {

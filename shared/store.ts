@@ -15,6 +15,11 @@ import { sha256Schema } from './sha256.ts';
 
 export const DEFAULT_CHANNEL = 'resnet18';
 
+/** How a channel may be called: a part of paths and addresses. */
+export const channelNameSchema = z
+  .string()
+  .regex(/^[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?$/, 'up to 64 small letters, digits and inner . _ - are expected');
+
 /** A model of the store, or null for the model that the server is shipped with. */
 const championSchema = sha256Schema.nullable();
 
@@ -49,9 +54,14 @@ export function channelPath(channel: string): string {
   return `channels/${channel}.json`;
 }
 
+/** The folder of a channel's records. */
+export function historyFolder(channel: string): string {
+  return `history/${channel}`;
+}
+
 /** The record of one change. */
 export function historyPath(channel: string, seq: number): string {
-  return `history/${channel}/${seq}.json`;
+  return `${historyFolder(channel)}/${seq}.json`;
 }
 
 export function modelFilePath(modelId: string, file: string): string {
