@@ -1,6 +1,6 @@
 /**
- * Where the server's files come from: a folder on Node, static assets or a bucket on Workers. Everything that reads a model or a
- * sample reads it through this, so it neither knows nor cares which.
+ * Where the server's files come from: a folder on Node, static assets or a bucket on Workers. Everything that reads a
+ * model or a sample reads it through this, so it neither knows nor cares which.
  */
 import { ProductError, type ErrorCode } from '../shared/errors.ts';
 

@@ -54,9 +54,14 @@ export function channelPath(channel: string): string {
   return `channels/${channel}.json`;
 }
 
+/** The folder of a channel's records. */
+export function historyFolder(channel: string): string {
+  return `history/${channel}`;
+}
+
 /** The record of one change. */
 export function historyPath(channel: string, seq: number): string {
-  return `history/${channel}/${seq}.json`;
+  return `${historyFolder(channel)}/${seq}.json`;
 }
 
 export function modelFilePath(modelId: string, file: string): string {

@@ -1,7 +1,26 @@
-/** A model store in a bucket of Cloudflare R2, as a Worker reads it. R2 is strongly consistent: a pointer is never stale. */
+/** Reading a bucket of Cloudflare R2 through its binding. R2 is strongly consistent: a pointer is never stale. */
 import type { AssetSource } from '../asset-source.ts';
 
-export function readBucket(bucket: R2Bucket): AssetSource {
+/** What bindings say of an object. */
+export interface StoredObject {
+  key: string;
+  /** Of the content. */
+  etag: string;
+  size: number;
+}
+
+type ListPage = { objects: StoredObject[]; delimitedPrefixes: string[] } & (
+  | { truncated: true; cursor: string }
+  | { truncated: false }
+);
+
+/** What reading needs of a binding (`R2Bucket`), which is there in a Worker and, through wrangler, on Node. */
+export interface ReadableBucket {
+  get(key: string): Promise<(StoredObject & { arrayBuffer(): Promise<ArrayBuffer> }) | null>;
+  list(options: { prefix: string; delimiter: string; cursor?: string }): Promise<ListPage>;
+}
+
+export function readBucket(bucket: ReadableBucket): Required<AssetSource> {
   return {
     async read(path) {
       const object = await bucket.get(path);
@@ -10,12 +29,12 @@ export function readBucket(bucket: R2Bucket): AssetSource {
     async list(folder) {
       const prefix = folder === '' ? '' : `${folder}/`;
       const names: string[] = [];
-      let cursor: string | undefined;
+      let page: ListPage | undefined;
       do {
-        const page = await bucket.list({ prefix, delimiter: '/', ...(cursor === undefined ? {} : { cursor }) });
+        const cursor = page?.truncated === true ? { cursor: page.cursor } : {};
+        page = await bucket.list({ prefix, delimiter: '/', ...cursor });
         names.push(...page.objects.map(({ key }) => key), ...page.delimitedPrefixes.map((key) => key.slice(0, -1)));
-        cursor = page.truncated ? page.cursor : undefined;
-      } while (cursor !== undefined);
+      } while (page.truncated);
       return names.map((name) => name.slice(prefix.length));
     },
   };

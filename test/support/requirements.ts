@@ -1,9 +1,12 @@
 /**
- * What some tests need beyond `npm ci`: a Chromium, the native TensorFlow engine, onnxruntime, NumPy. Without it they are
- * skipped, and the title says why and what to do. With RESNET_REQUIRE_ALL=1 (the pipeline) a missing requirement is a failure.
+ * What some tests need beyond `npm ci`: a Chromium, the native TensorFlow engine, onnxruntime, NumPy, an S3 server. Without
+ * it they are skipped, and the title says why and what to do. With RESNET_REQUIRE_ALL=1 (the pipeline) a missing
+ * requirement is a failure.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { delimiter, join } from 'node:path';
 import { describe } from 'vitest';
 import { isOnnxruntimeSetUp } from '../../train/convert/onnx/run-onnxruntime.ts';
 import { isTensorFlowSetUp } from '../../train/engine/tensorflow/addon.ts';
@@ -38,6 +41,27 @@ export function describeWithPython(title: string, body: () => void): void {
   const { status } = spawnSync('python3', ['-c', 'import numpy, PIL']);
   const missing = status === 0 ? undefined : 'no python3 with NumPy and Pillow; run "pip install numpy pillow"';
   describeUnlessMissing(title, missing, body);
+}
+
+/** A suite that talks to an S3 server with conditional writes; it starts `versitygwPath()`. */
+export function describeWithVersitygw(title: string, body: () => void): void {
+  const install = '"go install github.com/versity/versitygw/cmd/versitygw@v1.8.0"';
+  const missing = findVersitygw() === undefined ? `no versitygw; run ${install} or set VERSITYGW_PATH` : undefined;
+  describeUnlessMissing(title, missing, body);
+}
+
+/** The S3 server to launch. Throws where there is none: only for suites of `describeWithVersitygw`. */
+export function versitygwPath(): string {
+  const path = findVersitygw();
+  if (path === undefined) throw new Error('internal: versitygwPath() outside describeWithVersitygw()');
+  return path;
+}
+
+function findVersitygw(): string | undefined {
+  const named = process.env['VERSITYGW_PATH'];
+  const folders = [...(process.env['PATH'] ?? '').split(delimiter), join(homedir(), 'go/bin')];
+  const paths = named ? [named] : folders.map((folder) => join(folder, 'versitygw'));
+  return paths.find((path) => existsSync(path));
 }
 
 /** The executable to launch. Throws where there is none: only for suites of `describeWithChromium`. */
