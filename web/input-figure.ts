@@ -35,7 +35,7 @@ export function createInputFigure(): InputFigure {
     reserve([height = 1, width = 1]) {
       canvas.width = width;
       canvas.height = height;
-      seenCaption.textContent = `What it sees: ${width} × ${height} pixels.`;
+      seenCaption.textContent = `What it sees: ${joinSize({ width, height })} pixels.`;
     },
     async show({ body, name, width, height, scaledFrom, note }, seen, signal) {
       const url = URL.createObjectURL(body);
@@ -72,9 +72,14 @@ export function createInputFigure(): InputFigure {
   };
 }
 
+/** In one piece: a line must not end in the middle of a size. */
+function joinSize({ width, height }: PictureSize): string {
+  return formatShape([width, height]).replaceAll(' ', '\u00a0');
+}
+
 function describeSize({ width, height }: PictureSize, scaledFrom: PictureSize | undefined): string {
-  const size = formatShape([width, height]);
+  const size = joinSize({ width, height });
   if (scaledFrom === undefined) return size;
   if (scaledFrom.width === width) return `${size}, encoded again here because the file is too large to send`;
-  return `${formatShape([scaledFrom.width, scaledFrom.height])}, scaled down here to ${size} before sending`;
+  return `${joinSize(scaledFrom)}, scaled down here to ${size} before sending`;
 }

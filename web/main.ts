@@ -26,6 +26,7 @@ async function start(): Promise<void> {
     const { model, layers } = list;
     const classNames = models.find(({ id }) => id === model.id)?.classNames;
     if (classNames === undefined) throw new Error(`internal: the server does not list the model ${model.id}`);
+    document.documentElement.removeAttribute('data-failed');
     modelLine.show({ model, layers, classes: classNames.length });
     await explore({
       model,
@@ -40,7 +41,8 @@ async function start(): Promise<void> {
       notice,
     });
   } catch (error) {
-    status.textContent = 'The page could not start.';
+    status.textContent = 'The page could not start. Reload it to try again.';
+    document.documentElement.toggleAttribute('data-failed', true);
     notice.show(explainFailure(error, () => void start()));
   }
 }

@@ -16,6 +16,8 @@ export function createPictureChooser(options: PictureChooserOptions): void {
 
 function takeChosenFiles(id: string, { choose }: PictureChooserOptions): void {
   const input = findElement(id, HTMLInputElement);
+  // Until there is somebody to take a picture, none can be chosen.
+  input.disabled = false;
   input.addEventListener('change', () => {
     const [file] = input.files ?? [];
     if (file !== undefined) choose(file);

@@ -1,6 +1,15 @@
 /** Every view is a link: reload, back and forward, sharing, and what stays out of the address. */
 import { expect, it } from 'vitest';
-import { CAT, chooseFile, describePage, readView, waitForNotice, waitForPicture, waitUntilRead } from './page-bench.ts';
+import {
+  CAT,
+  chooseFile,
+  describePage,
+  readCaption,
+  readView,
+  waitForNotice,
+  waitForPicture,
+  waitUntilRead,
+} from './page-bench.ts';
 
 describePage('the address of the page', ({ openPage, newPage, context, url }) => {
   it('gives the same view after a reload, of a sample and of a picture of one’s own', async () => {
@@ -19,7 +28,7 @@ describePage('the address of the page', ({ openPage, newPage, context, url }) =>
     await page.reload();
     await waitUntilRead(page);
     expect(await readView(page)).toEqual(own);
-    expect(await page.locator('#given-caption').innerText()).toContain('After the reload');
+    expect(await readCaption(page)).toContain('After the reload');
   });
 
   it('goes back and forward through pictures and layers', async () => {
@@ -51,7 +60,7 @@ describePage('the address of the page', ({ openPage, newPage, context, url }) =>
     }
     expect(await readView(page)).toEqual(mine);
     // As it was handed in: the tab still has the file.
-    expect(await page.locator('#given-caption').innerText()).toBe('mine.png, 32 × 32.');
+    expect(await readCaption(page)).toBe('mine.png, 32 × 32.');
   });
 
   it('makes no step of a layer that was only passed through', async () => {
@@ -95,7 +104,7 @@ describePage('the address of the page', ({ openPage, newPage, context, url }) =>
     await other.goto(shared);
     await waitUntilRead(other);
     expect(await readView(other)).toEqual(mine);
-    expect(await other.locator('#given-caption').innerText()).toContain('A link carries only the small picture');
+    expect(await readCaption(other)).toContain('A link carries only the small picture');
     expect(await other.locator('#copy-picture').isVisible()).toBe(false);
     expect(other.url()).toBe(shared);
     await other.close();

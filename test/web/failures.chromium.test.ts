@@ -10,6 +10,7 @@ import {
   chooseFile,
   describePage,
   drop,
+  readCaption,
   readView,
   SCREENSHOTS,
   waitForNotice,
@@ -109,7 +110,7 @@ describePage('failures on the page', ({ openPage, newPage, context }) => {
     await page.locator('.stage', { hasText: 'Stem' }).click();
     await waitUntilRead(page);
     expect(await readView(page)).toEqual(horse);
-    expect(await page.locator('#given-caption').innerText()).toMatch(/^horse/);
+    expect(await readCaption(page)).toMatch(/^horse/);
     expect(page.url()).toContain('sample=horse');
   });
 
@@ -128,11 +129,16 @@ describePage('failures on the page', ({ openPage, newPage, context }) => {
       await page.goto(server.url);
       expect((await answer).status()).toBe(503);
       await page.getByText('The page could not start.').waitFor();
-      expect(await page.locator('#notice strong').innerText()).not.toBe('');
+      expect(await page.locator('#notice').innerText()).toContain('The model is not loaded.');
+      expect(await page.locator('#file').isDisabled()).toBe(true);
+      expect(await page.locator('#inside-title').isVisible()).toBe(false);
       await page.screenshot({ path: join(SCREENSHOTS, 'not-ready.png') });
       await cp('serve/models', store, { recursive: true });
       await page.locator('#notice button', { hasText: 'Try again' }).click();
       await waitUntilRead(page);
+      expect(await page.locator('#inside-title').isVisible()).toBe(true);
+      await chooseFile(page, 'mine.png');
+      await waitForPicture(page, 'mine.png');
     } finally {
       await server.close();
     }

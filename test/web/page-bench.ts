@@ -118,6 +118,11 @@ export async function chooseFile(page: Page, name: string, buffer = CAT): Promis
   await page.locator('#file').setInputFiles({ name, mimeType: 'image/png', buffer });
 }
 
+/** What stands under the picture, with plain spaces. */
+export async function readCaption(page: Page): Promise<string> {
+  return (await page.locator('#given-caption').innerText()).replaceAll('\u00a0', ' ');
+}
+
 export interface View {
   verdict: string;
   bars: string[];

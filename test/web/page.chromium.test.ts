@@ -7,6 +7,7 @@ import {
   chooseFile,
   describePage,
   drop,
+  readCaption,
   readView,
   SAMPLE_FOLDER,
   SCREENSHOTS,
@@ -60,6 +61,8 @@ describePage('pictures on the page', ({ openPage, url }) => {
     expect(await page.locator('#model-name').innerText()).toBe(model?.name);
     expect(model?.id.startsWith(await page.locator('#model-id').innerText())).toBe(true);
     expect(await page.locator('.cell').count()).toBe(64);
+    // A mouse points here: a camera is for hands.
+    expect(await page.locator('label[for="camera"]').isVisible()).toBe(false);
   });
 
   it('names the publication that answered where the server says which', async () => {
@@ -174,11 +177,6 @@ describePage('pictures on the page', ({ openPage, url }) => {
     await waitForPicture(page, 'shot.png');
   });
 
-  it('does not offer the camera where a mouse points', async () => {
-    const page = await openPage();
-    expect(await page.locator('label[for="camera"]').isVisible()).toBe(false);
-  });
-
   it('scales a photograph of 12 megapixels upright before it is sent, says so and shows the square', async () => {
     const page = await openPage();
     const buffer = await takePhotograph(page, { width: 4000, height: 3000 });
@@ -189,7 +187,7 @@ describePage('pictures on the page', ({ openPage, url }) => {
     });
     await page.locator('#file').setInputFiles({ name: 'IMG_2041.jpg', mimeType: 'image/jpeg', buffer });
     await waitForPicture(page, 'IMG_2041.jpg');
-    expect(await page.locator('#given-caption').innerText()).toBe(
+    expect(await readCaption(page)).toBe(
       'IMG_2041.jpg, 3,000 × 4,000, scaled down here to 886 × 1,182 before sending. ' +
         'The network gets the bright square in the middle.',
     );
@@ -242,13 +240,13 @@ describePage('pictures on the page', ({ openPage, url }) => {
     await waitForPicture(page, 'photo.jpg');
     expect(await readView(page)).toEqual(ofPhotograph);
     // The whole picture, not only what the network saw of it.
-    expect(await page.locator('#given-caption').innerText()).toContain('300 × 400.');
+    expect(await readCaption(page)).toContain('300 × 400.');
     expect(await page.evaluate(() => Object.keys(localStorage))).toEqual([]);
 
     await page.reload();
     await waitUntilRead(page);
     expect(await thumbnails.count()).toBe(2);
-    expect(await page.locator('#given-caption').innerText()).toContain('After the reload');
+    expect(await readCaption(page)).toContain('After the reload');
     await page.locator('#kept-forget').click();
     expect(await thumbnails.count()).toBe(0);
     expect(await page.evaluate(() => sessionStorage.getItem('resnet18-edge/pictures'))).toBe('[]');
