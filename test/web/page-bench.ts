@@ -62,6 +62,8 @@ export function describePage(title: string, body: (bench: PageBench) => void): v
     async function newPage(options: BrowserContextOptions = {}): Promise<Page> {
       current ??= await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
       const page = await current.newPage();
+      // A loaded machine is no reason to fail; the test's own limit is.
+      page.setDefaultTimeout(50_000);
       page.on('pageerror', (error) => complaints.push(error.message));
       page.on('console', (message) => {
         // Chromium reports every refused request, also those that the page explains to its user.
