@@ -17,6 +17,9 @@ import { toSentence } from './number-text.ts';
 // Compiled validators need `new Function`, which a content security policy may forbid.
 z.config({ jitless: true });
 
+/** The publication of the store that answered; a server without a store sends none. */
+const MODEL_SEQ_HEADER = 'x-model-seq';
+
 export class ApiFailure extends Error {
   override readonly name = 'ApiFailure';
   readonly title: string;
@@ -30,55 +33,79 @@ export class ApiFailure extends Error {
   }
 }
 
-export function listModels(): Promise<ModelList> {
-  return request('models', modelListSchema);
+export async function listModels(): Promise<ModelList> {
+  return (await request('models', modelListSchema)).data;
 }
 
-export function listLayers(): Promise<LayerList> {
-  return request('activations', layerListSchema);
+/** The layers of the model that answers, or of the one with the id `model`. */
+export async function listLayers(model?: string): Promise<LayerList> {
+  return (await request(`activations${formatQuery({ model })}`, layerListSchema)).data;
 }
 
-export function listSamples(): Promise<SampleList> {
-  return request('samples', sampleListSchema);
+export async function listSamples(): Promise<SampleList> {
+  return (await request('samples', sampleListSchema)).data;
 }
+
+interface RequestOptions {
+  /** The id of a model that is not the one that answers by default. */
+  model: string | undefined;
+  signal: AbortSignal;
+}
+
+/** A classification, and which publication of the store gave it, where the server says so. */
+export type Answer = Classification & { publication: number | undefined };
 
 /** Predictions for all `classes`, most likely first. */
-export function classifyPicture(
+export async function classifyPicture(
   picture: Blob,
-  { classes, signal }: { classes: number; signal: AbortSignal },
-): Promise<Classification> {
-  return request(`classify?top_k=${classes}`, classificationSchema, {
+  { classes, model, signal }: RequestOptions & { classes: number },
+): Promise<Answer> {
+  const path = `classify${formatQuery({ top_k: String(classes), model })}`;
+  const { data, headers } = await request(path, classificationSchema, {
     method: 'POST',
     body: picture,
     // The server looks at the bytes; a type that the browser guessed from a file name says nothing.
     headers: { 'content-type': 'application/octet-stream' },
     signal,
   });
+  return { ...data, publication: readPublication(headers) };
 }
 
 /** All values of a layer for a picture that was classified. */
-export function readActivation(
+export async function readActivation(
   layer: string,
-  { token, signal }: { token: string; signal: AbortSignal },
+  { token, model, signal }: RequestOptions & { token: string },
 ): Promise<Activation> {
-  const query = new URLSearchParams({ input: token, values: 'true' });
-  return request(`activations/${encodeURIComponent(layer)}?${query}`, activationSchema, { signal });
+  const query = formatQuery({ input: token, values: 'true', model });
+  return (await request(`activations/${encodeURIComponent(layer)}${query}`, activationSchema, { signal })).data;
 }
 
 /** The bytes of a picture that the server itself offers. */
-export function fetchPicture(url: string, signal: AbortSignal): Promise<Blob> {
-  return fetchBody(url, { signal });
+export async function fetchPicture(url: string, signal: AbortSignal): Promise<Blob> {
+  return (await fetchBody(url, { signal })).body;
+}
+
+function formatQuery(fields: Readonly<Record<string, string | undefined>>): string {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(fields)) if (value !== undefined) query.set(name, value);
+  return query.size === 0 ? '' : `?${query}`;
+}
+
+function readPublication(headers: Headers): number | undefined {
+  const text = headers.get(MODEL_SEQ_HEADER) ?? '';
+  return /^\d{1,9}$/.test(text) ? Number(text) : undefined;
 }
 
 async function request<Schema extends z.ZodType>(
   path: string,
   schema: Schema,
   init: RequestInit = {},
-): Promise<z.infer<Schema>> {
-  const headers = new Headers(init.headers);
-  headers.set('accept', 'application/json');
-  const parsed = schema.safeParse(await parseJson(await fetchBody(path, { ...init, headers })));
-  if (parsed.success) return parsed.data;
+): Promise<{ data: z.infer<Schema>; headers: Headers }> {
+  const requestHeaders = new Headers(init.headers);
+  requestHeaders.set('accept', 'application/json');
+  const { body, headers } = await fetchBody(path, { ...init, headers: requestHeaders });
+  const parsed = schema.safeParse(await parseJson(body));
+  if (parsed.success) return { data: parsed.data, headers };
   throw new ApiFailure(
     'The server answered in another way than this page expects.',
     'Page and server are probably of different versions. Reload the page.',
@@ -87,7 +114,7 @@ async function request<Schema extends z.ZodType>(
 }
 
 /** The whole body of a good answer: a connection can also break in the middle of one. */
-async function fetchBody(url: string, init: RequestInit): Promise<Blob> {
+async function fetchBody(url: string, init: RequestInit): Promise<{ body: Blob; headers: Headers }> {
   let response: Response;
   let body: Blob;
   try {
@@ -95,14 +122,15 @@ async function fetchBody(url: string, init: RequestInit): Promise<Blob> {
     body = await response.blob();
   } catch (cause) {
     if (init.signal?.aborted === true) throw cause;
-    throw new ApiFailure(
-      'The server does not answer.',
-      'Check that it is running and that you are connected, then try again.',
-      { isTemporary: true, cause },
-    );
+    if (!navigator.onLine) {
+      const advice = 'What is shown stays. Try again when you are connected.';
+      throw new ApiFailure('You are offline.', advice, { isTemporary: true, cause });
+    }
+    const advice = 'Check that it is running and that you are connected, then try again.';
+    throw new ApiFailure('The server does not answer.', advice, { isTemporary: true, cause });
   }
   if (!response.ok) throw await readProblem(response.status, body);
-  return body;
+  return { body, headers: response.headers };
 }
 
 /** `undefined` for a body that is not JSON: no schema accepts it. */

@@ -1,6 +1,7 @@
 /** The picture as it was given, with the square that the network gets of it, and the small picture that it saw. */
 import { contextOf, createElement, findElement } from './element.ts';
-import { formatCount } from './number-text.ts';
+import { formatShape } from './number-text.ts';
+import type { PictureSize } from './read-image.ts';
 
 /** Pictures up to this many times the model's input are not blown up to the whole frame. */
 const SMALL_FACTOR = 2;
@@ -11,7 +12,9 @@ interface GivenPicture {
   /** In pixels, as the server read it. */
   width: number;
   height: number;
-  note?: string;
+  /** The size of the file, where this browser scaled it down to `width` and `height`. */
+  scaledFrom?: PictureSize | undefined;
+  note?: string | undefined;
 }
 
 export interface InputFigure {
@@ -32,9 +35,9 @@ export function createInputFigure(): InputFigure {
     reserve([height = 1, width = 1]) {
       canvas.width = width;
       canvas.height = height;
-      seenCaption.textContent = `What it sees: ${width} × ${height} pixels.`;
+      seenCaption.textContent = `What it sees: ${joinSize({ width, height })} pixels.`;
     },
-    async show({ body, name, width, height, note }, seen, signal) {
+    async show({ body, name, width, height, scaledFrom, note }, seen, signal) {
       const url = URL.createObjectURL(body);
       const picture = createElement('img', { attributes: { src: url, alt: `The given picture, ${name}` } });
       // A picture that the server read but this browser cannot is no reason to hide the answer.
@@ -56,10 +59,9 @@ export function createInputFigure(): InputFigure {
       sheet.classList.toggle('is-small', Math.max(width, height) <= SMALL_FACTOR * seen.width);
       frame.replaceChildren(sheet);
 
-      const size = `${formatCount(width)} × ${formatCount(height)}`;
       givenCaption.textContent = [
-        `${name}, ${size}.`,
-        ...(isSquare ? [] : ['The network gets the square in the middle.']),
+        `${name}, ${describeSize({ width, height }, scaledFrom)}.`,
+        ...(isSquare ? [] : ['The network gets the bright square in the middle.']),
         ...(note === undefined ? [] : [note]),
       ].join(' ');
 
@@ -68,4 +70,16 @@ export function createInputFigure(): InputFigure {
       contextOf(canvas).putImageData(seen, 0, 0);
     },
   };
+}
+
+/** In one piece: a line must not end in the middle of a size. */
+function joinSize({ width, height }: PictureSize): string {
+  return formatShape([width, height]).replaceAll(' ', '\u00a0');
+}
+
+function describeSize({ width, height }: PictureSize, scaledFrom: PictureSize | undefined): string {
+  const size = joinSize({ width, height });
+  if (scaledFrom === undefined) return size;
+  if (scaledFrom.width === width) return `${size}, encoded again here because the file is too large to send`;
+  return `${joinSize(scaledFrom)}, scaled down here to ${size} before sending`;
 }

@@ -32,7 +32,7 @@ export function createLayerPlate({ classNames, changeChannel }: LayerPlateOption
   const scaleChoice = findElement('scale-choice', HTMLFieldSetElement);
   const sharedScale = findElement('scale-layer', HTMLInputElement);
   const ownScale = findElement('scale-channel', HTMLInputElement);
-  const detail = createChannelDetail();
+  const detail = createChannelDetail({ choose: selectChannel });
   const grid = createActivationGrid({ choose: selectChannel });
   let labels: readonly string[] | undefined;
   let reserved: LayerDescription | undefined;

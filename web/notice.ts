@@ -1,11 +1,11 @@
 /** The one place for errors: a bar at the bottom edge, so that it is seen from everywhere and moves nothing. */
 import { createElement, findElement } from './element.ts';
 
-interface NoticeOptions {
+export interface NoticeOptions {
   title: string;
   text: string;
-  /** Offered as a button. */
-  retry?: () => void;
+  /** Offered as a button that also closes the notice. */
+  action?: { label: string; act: () => void };
 }
 
 export interface Notice {
@@ -20,16 +20,16 @@ export function createNotice(): Notice {
     container.replaceChildren();
   }
 
-  function show({ title, text, retry }: NoticeOptions): void {
+  function show({ title, text, action }: NoticeOptions): void {
     const message = createElement('p', {
       children: [createElement('strong', { text: title }), ` ${text}`].map(toNode),
     });
     const actions = createElement('div', { className: 'notice-actions' });
-    if (retry !== undefined) {
+    if (action !== undefined) {
       actions.append(
-        createButton('Try again', () => {
+        createButton(action.label, () => {
           hide();
-          retry();
+          action.act();
         }),
       );
     }

@@ -1,21 +1,32 @@
-/** The two ways to hand in a picture of one's own: the file input, and dropping a file anywhere on the page. */
+/** The ways to hand in a picture of one's own: the file input, the camera, dropping and pasting anywhere on the page. */
 import { findElement } from './element.ts';
 
 interface PictureChooserOptions {
   choose: (file: File) => void;
-  /** Something was dropped that is no file, or more than one. */
+  /** Something was dropped or pasted that is no file, or more than one. */
   explain: (title: string, text: string) => void;
 }
 
-export function createPictureChooser({ choose, explain }: PictureChooserOptions): void {
-  const input = findElement('file', HTMLInputElement);
+export function createPictureChooser(options: PictureChooserOptions): void {
+  takeChosenFiles('file', options);
+  takeChosenFiles('camera', options);
+  takeDroppedFiles(options);
+  takePastedFiles(options);
+}
+
+function takeChosenFiles(id: string, { choose }: PictureChooserOptions): void {
+  const input = findElement(id, HTMLInputElement);
+  // Until there is somebody to take a picture, none can be chosen.
+  input.disabled = false;
   input.addEventListener('change', () => {
     const [file] = input.files ?? [];
     if (file !== undefined) choose(file);
     // The same file, chosen again after an error, is a change too.
     input.value = '';
   });
+}
 
+function takeDroppedFiles({ choose, explain }: PictureChooserOptions): void {
   const page = document.documentElement;
   let depth = 0;
   const setDepth = (next: number): void => {
@@ -46,6 +57,21 @@ export function createPictureChooser({ choose, explain }: PictureChooserOptions)
       return;
     }
     choose(file);
+    if (rest.length > 0) explain('One picture at a time.', `This is ${file.name}; the others were left out.`);
+  });
+}
+
+function takePastedFiles({ choose, explain }: PictureChooserOptions): void {
+  document.addEventListener('paste', (event) => {
+    const [file, ...rest] = event.clipboardData?.files ?? [];
+    if (file === undefined) {
+      explain('There is no picture in the clipboard.', 'Copy a picture, not its address, and paste again.');
+      return;
+    }
+    event.preventDefault();
+    // Browsers call every copied picture image.png.
+    const isNameless = file.name === '' || file.name === 'image.png';
+    choose(isNameless ? new File([file], 'Pasted picture', { type: file.type }) : file);
     if (rest.length > 0) explain('One picture at a time.', `This is ${file.name}; the others were left out.`);
   });
 }

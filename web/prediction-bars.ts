@@ -36,7 +36,7 @@ export function createPredictionBars(): PredictionBars {
       const [best] = predictions;
       if (best === undefined) throw new Error('internal: an answer without predictions');
       verdict.textContent = sayVerdict(best);
-      comparison.textContent = compareLabels(best, trueLabel);
+      comparison.textContent = compareLabels(best, { trueLabel, classes: predictions.length });
       rows.forEach((row, index) => {
         const prediction = predictions[index];
         row.item.hidden = prediction === undefined;
@@ -58,9 +58,14 @@ export function sayVerdict({ label, score }: Prediction): string {
   return score >= SURE_FROM ? `It sees ${withArticle(label)}.` : `Not sure. Perhaps ${withArticle(label)}.`;
 }
 
-export function compareLabels({ label }: Prediction, trueLabel: string | undefined): string {
-  if (trueLabel === undefined) return '';
-  return label === trueLabel ? 'The label of the sample agrees.' : `The sample is labelled ${trueLabel}.`;
+interface Comparison {
+  trueLabel: string | undefined;
+  classes: number;
+}
+
+export function compareLabels({ label }: Prediction, { trueLabel, classes }: Comparison): string {
+  if (trueLabel === undefined) return `It knows these ${classes} classes and nothing else.`;
+  return label === trueLabel ? `Right: the true label is ${trueLabel}.` : `Wrong: the true label is ${trueLabel}.`;
 }
 
 function createRow(): BarRow {

@@ -6,9 +6,7 @@
 import { API_LIMITS } from '../shared/api.ts';
 import { decodeInputToken } from '../shared/image/token.ts';
 import { contextOf } from './element.ts';
-import { formatShape } from './number-text.ts';
 
-/** The API refuses larger ones before it decodes them. */
 /** Four bytes for each pixel and a little more is the longest PNG, and stays below the limit of bytes. */
 const SCALED_PIXELS = 1024 * 1024;
 /** No browser's canvas is shorter. */
@@ -16,8 +14,8 @@ const SCALED_SIDE = 8192;
 
 export interface PictureToSend {
   body: Blob;
-  /** What was done to the picture, or undefined when it is sent as it is. */
-  note?: string;
+  /** The upright size of the file, where it was scaled down; undefined when it is sent as it is. */
+  scaledFrom?: PictureSize;
 }
 
 export interface PictureSize {
@@ -41,10 +39,10 @@ export async function preparePicture(file: Blob): Promise<PictureToSend> {
     return { body: file };
   }
   try {
-    const target = planScaling({ width: bitmap.width, height: bitmap.height, bytes: file.size });
+    const scaledFrom = { width: bitmap.width, height: bitmap.height };
+    const target = planScaling({ ...scaledFrom, bytes: file.size });
     if (target === undefined) return { body: file };
-    const note = `Scaled down from ${formatShape([bitmap.width, bitmap.height])} before sending.`;
-    return { body: await encodeScaled(bitmap, target), note };
+    return { body: await encodeScaled(bitmap, target), scaledFrom };
   } finally {
     bitmap.close();
   }
@@ -62,6 +60,7 @@ export class PictureTooLarge extends Error {
   }
 }
 
+/** Upright: browsers follow the EXIF orientation here. */
 async function decodePicture(file: Blob): Promise<ImageBitmap | undefined> {
   try {
     return await createImageBitmap(file);

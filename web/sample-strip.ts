@@ -8,6 +8,8 @@ export interface SampleStrip {
   show(samples: readonly Sample[]): void;
   /** `undefined`: the current picture is none of them. */
   mark(name: string | undefined): void;
+  /** What the network made of a sample, at its picture. */
+  judge(name: string, isRight: boolean): void;
 }
 
 export function createSampleStrip({ choose }: { choose: (sample: Sample) => void }): SampleStrip {
@@ -24,7 +26,7 @@ export function createSampleStrip({ choose }: { choose: (sample: Sample) => void
         const button = createElement('button', {
           className: 'sample',
           attributes: { type: 'button', 'aria-pressed': 'false' },
-          children: [picture, createElement('span', { text: sample.label })],
+          children: [picture, createElement('span', { text: sample.label }), createElement('span')],
         });
         button.addEventListener('click', () => choose(sample));
         buttons.set(sample.name, button);
@@ -33,6 +35,16 @@ export function createSampleStrip({ choose }: { choose: (sample: Sample) => void
     },
     mark(name) {
       for (const [each, button] of buttons) button.setAttribute('aria-pressed', String(each === name));
+    },
+    judge(name, isRight) {
+      const mark = buttons.get(name)?.lastElementChild;
+      if (!mark) throw new Error(`internal: there is no sample ${name} to judge`);
+      mark.className = `sample-mark ${isRight ? 'is-right' : 'is-wrong'}`;
+      const words = isRight ? ', recognised' : ', not recognised';
+      mark.replaceChildren(
+        createElement('span', { text: isRight ? '✓' : '✗', attributes: { 'aria-hidden': 'true' } }),
+        createElement('span', { className: 'unseen', text: words }),
+      );
     },
   };
 }

@@ -1,11 +1,16 @@
 /**
- * What is shown, in the address: `#sample=<name>&layer=<name>&channel=<number>`, so that a reload or a link gives the
- * same view. A picture of the user's own is not put into the address: its token stays in this tab's history entry.
+ * What is shown, in the address, so that a reload, a link and the back button give the same view:
+ * `#sample=<name>&layer=<name>&channel=<number>`, with `input=<token>` for a picture that its owner shares, and
+ * `model=<id>` for a model that is pinned. It stands behind the `#`, which browsers do not send. A picture that is not
+ * shared stays out of the address: its token is in this tab's history entry.
  */
 export interface ViewState {
   sample?: string;
+  /** The token of a shared picture: the pixels that the network saw. */
+  input?: string;
   layer?: string;
   channel?: number;
+  model?: string;
 }
 
 export interface OwnPicture {
@@ -17,20 +22,23 @@ export interface OwnPicture {
 export function parseViewState(hash: string): ViewState {
   const fields = new URLSearchParams(hash.replace(/^#/, ''));
   const state: ViewState = {};
-  const sample = fields.get('sample');
-  if (sample !== null && sample !== '') state.sample = sample;
-  const layer = fields.get('layer');
-  if (layer !== null && layer !== '') state.layer = layer;
+  for (const name of ['sample', 'input', 'layer', 'model'] as const) {
+    const text = fields.get(name);
+    if (text !== null && text !== '') state[name] = text;
+  }
   const channel = fields.get('channel');
   if (channel !== null && /^\d{1,6}$/.test(channel)) state.channel = Number(channel);
   return state;
 }
 
-export function formatViewState({ sample, layer, channel }: ViewState): string {
+/** The picture comes last: it is long, and what a person may want to read or edit stands before it. */
+export function formatViewState({ sample, layer, channel, model, input }: ViewState): string {
   const fields = new URLSearchParams();
   if (sample !== undefined) fields.set('sample', sample);
   if (layer !== undefined) fields.set('layer', layer);
   if (channel !== undefined) fields.set('channel', String(channel));
+  if (model !== undefined) fields.set('model', model);
+  if (input !== undefined) fields.set('input', input);
   return fields.size === 0 ? '' : `#${fields}`;
 }
 
@@ -38,9 +46,16 @@ export function readViewState(): ViewState {
   return parseViewState(location.hash);
 }
 
-/** Replaces this history entry: walking through 60 layers should not need 60 steps back. */
-export function writeViewState(state: ViewState, ownPicture?: OwnPicture): void {
-  history.replaceState(ownPicture ?? null, '', formatViewState(state) || location.pathname);
+interface HistoryEntry {
+  ownPicture: OwnPicture | undefined;
+  /** Whether the back button comes back to what was shown before. */
+  isNewStep: boolean;
+}
+
+export function writeViewState(state: ViewState, { ownPicture, isNewStep }: HistoryEntry): void {
+  const address = formatViewState(state) || location.pathname;
+  if (isNewStep) history.pushState(ownPicture ?? null, '', address);
+  else history.replaceState(ownPicture ?? null, '', address);
 }
 
 export function readOwnPicture(): OwnPicture | undefined {

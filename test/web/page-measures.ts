@@ -52,11 +52,12 @@ export function measureContrast(page: Page): Promise<string[]> {
   });
 }
 
-/** Targets smaller than 24 x 24 px, as "width x height description"; empty when all is well. */
+/** Visible targets smaller than 24 x 24 px, as "width x height description"; empty when all is well. */
 export function measureTargets(page: Page): Promise<string[]> {
   return page.evaluate(() => {
     const targets = document.querySelectorAll('a, button, label, [role="option"]');
     return [...targets].flatMap((target) => {
+      if (!target.checkVisibility()) return [];
       const { width, height } = target.getBoundingClientRect();
       const name = target.getAttribute('aria-label') ?? target.textContent?.trim();
       return width < 24 || height < 24 ? [`${width} x ${height} ${name}`] : [];

@@ -18,8 +18,14 @@ describe('the verdict', () => {
   });
 
   it('is compared with the label where there is one', () => {
-    expect(compareLabels(predict('ship', 0.9), 'ship')).toBe('The label of the sample agrees.');
-    expect(compareLabels(predict('ship', 0.9), 'truck')).toBe('The sample is labelled truck.');
-    expect(compareLabels(predict('ship', 0.9), undefined)).toBe('');
+    const best = predict('ship', 0.9);
+    expect(compareLabels(best, { trueLabel: 'ship', classes: 10 })).toBe('Right: the true label is ship.');
+    expect(compareLabels(best, { trueLabel: 'truck', classes: 10 })).toBe('Wrong: the true label is truck.');
+  });
+
+  it('says what the network can know where there is no label', () => {
+    expect(compareLabels(predict('ship', 0.9), { trueLabel: undefined, classes: 10 })).toBe(
+      'It knows these 10 classes and nothing else.',
+    );
   });
 });

@@ -7,6 +7,12 @@ describe('the view in the address', () => {
     expect(parseViewState(formatViewState(state))).toEqual(state);
   });
 
+  it('carries a shared picture last and a pinned model', () => {
+    const state = { layer: 'layer1', channel: 2, model: 'ac7d', input: '1eJz-_w' };
+    expect(formatViewState(state)).toBe('#layer=layer1&channel=2&model=ac7d&input=1eJz-_w');
+    expect(parseViewState(formatViewState(state))).toEqual(state);
+  });
+
   it('is readable', () => {
     expect(formatViewState({ sample: 'cat', layer: 'layer3.0.conv1', channel: 0 })).toBe(
       '#sample=cat&layer=layer3.0.conv1&channel=0',
@@ -14,10 +20,18 @@ describe('the view in the address', () => {
     expect(formatViewState({})).toBe('');
   });
 
-  it.each(['#channel=-1', '#channel=1e3', '#channel=', '#channel=12345678', '#layer=', '#sample=', '#', ''])(
-    'takes nothing from %j',
-    (hash) => {
-      expect(parseViewState(hash)).toEqual({});
-    },
-  );
+  it.each([
+    '#channel=-1',
+    '#channel=1e3',
+    '#channel=',
+    '#channel=12345678',
+    '#layer=',
+    '#sample=',
+    '#input=',
+    '#model=',
+    '#',
+    '',
+  ])('takes nothing from %j', (hash) => {
+    expect(parseViewState(hash)).toEqual({});
+  });
 });
