@@ -71,8 +71,9 @@ export function createChannelFollower(options: ChannelFollowerOptions): ChannelF
     });
     current = pointer;
     if (isKept) shelf.keep(pointer.champion);
-    lease.release();
+    // In this order: a replaced model takes no place, so the new one is not freed for it.
     if (replaced !== undefined) shelf.retire(replaced);
+    lease.release();
   }
 
   async function look(): Promise<void> {

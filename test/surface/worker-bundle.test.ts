@@ -11,7 +11,7 @@ import { makeSharedFolder } from '../support/temporary-folder.ts';
  * The stock wasm backend and the decoders alone are 249 kB of WebAssembly and some 140 kB of JavaScript, gzipped. The
  * goal without the stock backend is 450 kB.
  */
-const BUDGET_BYTES = 540_000;
+const BUDGET_BYTES = 550_000;
 
 let folder: string;
 let sources: string[];

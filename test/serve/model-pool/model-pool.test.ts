@@ -248,9 +248,13 @@ describe('models beside the champion', () => {
     expect(await bench.ask()).toBe(idOf(0));
     await bench.settle();
     bench.point(2, 2, 'canary');
-    await bench.ask({ channel: 'canary' });
+    const old = await bench.take({ channel: 'canary' });
     await bench.settle();
     expect(await bench.ask({ channel: 'canary' })).toBe(idOf(2));
+    expect(await bench.ask({ channel: 'canary' })).toBe(idOf(2));
+    expect(bench.reads.filter((path) => path === shardOf(2))).toHaveLength(1);
+    expect(old.classifier.classify(PIXELS).length).toBe(3);
+    old.release();
     await expect(bench.ask({ channel: 'other' })).rejects.toMatchObject({ code: 'channel/unknown' });
   });
 });
