@@ -205,6 +205,7 @@ async function main(): Promise<void> {
   });
   await pinFormulations(engine, flags);
   report(`engine: ${engine.device}`);
+  if (engine.advice !== undefined) report(engine.advice);
 
   const dataDir = flags['data-dir'] ?? process.env['CIFAR10_DIR'];
   const { imageFolder } = config;

@@ -10,8 +10,7 @@ import { ProductError } from '../shared/errors.ts';
 import { metricsSchema } from '../shared/manifest.ts';
 import type { Metrics } from '../shared/manifest.ts';
 import { buildLayerTable } from '../shared/resnet.ts';
-import { stepsPerEpoch, trainingBatches } from './batches.ts';
-import type { Batch } from './batches.ts';
+import { stepsPerEpoch } from './batches.ts';
 import { calibrate, measureAnswers } from './calibrate.ts';
 import type { Answers } from './calibrate.ts';
 import { pruneCheckpoints, writeCheckpoint } from './checkpoint.ts';
@@ -21,8 +20,8 @@ import { splitValidation } from './dataset.ts';
 import type { Dataset, LabelledImages } from './dataset.ts';
 import type { Engine } from './engine/engine.ts';
 import { describeMeasurements } from './engine/formulations.ts';
+import { EpochBatches } from './epoch-batches.ts';
 import { evaluateNetwork } from './evaluate.ts';
-import { imageSizeAt, resizeImages } from './image-sizes.ts';
 import { initializeParameters } from './initialize.ts';
 import { assertTrainable } from './network.ts';
 import { createProgressBar } from './progress-bar.ts';
@@ -88,7 +87,7 @@ export async function trainAndEvaluate(request: TrainRequest): Promise<TrainResu
   try {
     return await run.finish();
   } finally {
-    run.close();
+    await run.close();
   }
 }
 
@@ -99,15 +98,16 @@ class Run {
   readonly #training: LabelledImages;
   readonly #validation: LabelledImages;
   readonly #state: TrainingState;
+  readonly #batches: EpochBatches;
   readonly #bar: ReturnType<typeof createProgressBar>;
   /** All of the checkpoint's header that changes while the run goes on. */
   #header: CheckpointHeader;
-  /** The training pictures in the size of the current epoch, where that is not their own. */
-  #resized: { size: number; images: LabelledImages } | undefined;
   /** Steps that the log does not have yet. */
   #unlogged = NO_METERS;
   /** How much of them was waiting for a batch. */
   #unloggedWaitMs = 0;
+  /** Of the current epoch, as far as this process computed it. */
+  #epochTime = { waitMs: 0, totalMs: 0 };
 
   private constructor(request: TrainRequest, header: CheckpointHeader, groups: TensorGroups | null) {
     const { config, dataset, engine } = request;
@@ -124,6 +124,7 @@ class Run {
     this.#training = split.training;
     this.#validation = split.validation;
     this.#state = new TrainingState(engine, this.#table, groups ?? this.#firstValues(), config);
+    this.#batches = new EpochBatches({ config, dataset, images: split.training });
     const total = this.#stepsInEpoch * config.epochs;
     this.#bar = createProgressBar(request.stream === undefined ? { total } : { total, stream: request.stream });
   }
@@ -138,7 +139,7 @@ class Run {
       await appendEvent(runFolder, { event: 'start', ...run.#facts() });
       await startEventFile(runFolder, { step: 0 });
     } catch (error) {
-      run.close();
+      await run.close();
       throw error;
     }
     return run;
@@ -216,7 +217,7 @@ class Run {
   async #adoptAverage(): Promise<void> {
     const { weightAverage } = this.#request.config;
     if (weightAverage === null) return;
-    await this.#state.adoptAverage(take(this.#batches({ epoch: this.#header.epoch }), weightAverage.statisticsBatches));
+    await this.#state.adoptAverage(this.#batches.first(this.#header.epoch, weightAverage.statisticsBatches));
     if (this.#validation.count === 0) return;
     const { n, accuracy, loss } = (await this.#answer(this.#validation, 'validation')).metrics;
     const event = { event: 'average', step: this.#header.step, validation: { n, accuracy, loss } };
@@ -242,11 +243,13 @@ class Run {
   /** The rest of the current epoch; returns whether it was interrupted before its end. */
   async #finishEpoch(): Promise<boolean> {
     const { config, signal, maxSteps = Number.POSITIVE_INFINITY } = this.#request;
-    const batches = this.#batches({ epoch: this.#header.epoch, firstStep: this.#header.stepInEpoch });
-    // The clock runs while a batch is made: waiting for data is part of a step.
+    const { epoch, stepInEpoch } = this.#header;
+    this.#epochTime = { waitMs: 0, totalMs: 0 };
+    // The clock runs while a batch is waited for: that is part of a step.
     let startedAt = performance.now();
-    for (const batch of batches) {
-      this.#unloggedWaitMs += performance.now() - startedAt;
+    for await (const batch of this.#batches.run(epoch, stepInEpoch)) {
+      const waitMs = performance.now() - startedAt;
+      this.#unloggedWaitMs += waitMs;
       if (signal?.aborted === true || this.#header.step >= maxSteps) return true;
       const { step } = this.#header;
       const { labelSmoothing } = config;
@@ -258,12 +261,10 @@ class Run {
           `the loss is ${loss} at step ${step}; the last checkpoint is kept; start again with a lower learning rate`,
         );
       }
-      this.#count({
-        images: batch.count,
-        correct,
-        lossSum: loss * batch.count,
-        durationMs: performance.now() - startedAt,
-      });
+      const durationMs = performance.now() - startedAt;
+      this.#count({ images: batch.count, correct, lossSum: loss * batch.count, durationMs });
+      this.#epochTime.waitMs += waitMs;
+      this.#epochTime.totalMs += durationMs;
       this.#draw(loss);
       await this.#logFormulations();
       if (this.#header.stepInEpoch % LOG_EVERY_STEPS === 0) await this.#logSteps();
@@ -274,26 +275,6 @@ class Run {
     }
     await this.#closeEpoch();
     return false;
-  }
-
-  /** The training batches of an epoch (from 0), in the size that the pictures have in it. */
-  #batches({ epoch, firstStep = 0 }: { epoch: number; firstStep?: number }): Generator<Batch, void, undefined> {
-    const { config, dataset } = this.#request;
-    const [fullSize, , channels] = dataset.imageShape;
-    const size = imageSizeAt(config.imageSizes ?? [], { epoch, epochs: config.epochs, fullSize });
-    if (size !== fullSize && this.#resized?.size !== size) {
-      this.#resized = { size, images: resizeImages(this.#training, dataset.imageShape, size) };
-    }
-    return trainingBatches({
-      images: size === fullSize || this.#resized === undefined ? this.#training : this.#resized.images,
-      imageShape: size === fullSize ? dataset.imageShape : [size, size, channels],
-      normalization: dataset.normalization,
-      batchSize: config.batchSize,
-      augment: config.augment,
-      epoch,
-      random: createRandom(config.seed).fork('batches', ...startKey(config)),
-      firstStep,
-    });
   }
 
   /** Of the update that is done after `step` updates. */
@@ -373,7 +354,9 @@ class Run {
       history: [...history, record],
     };
     const { runFolder } = this.#request;
-    await appendEvent(runFolder, { event: 'epoch', ...record });
+    const { waitMs, totalMs } = this.#epochTime;
+    const waitShare = totalMs === 0 ? 0 : waitMs / totalMs;
+    await appendEvent(runFolder, { event: 'epoch', ...record, waitShare });
     await appendScalars(runFolder, step, {
       'images per second': record.imagesPerSecond,
       ...(validation && { 'loss/validation': validation.loss, 'accuracy/validation': validation.accuracy }),
@@ -381,7 +364,7 @@ class Run {
     const percent = (share: number): string => `${(100 * share).toFixed(2)} %`;
     const held = validation === null ? '' : `, validation ${percent(validation.accuracy)} (n = ${validation.n})`;
     this.#bar.log(
-      `epoch ${record.epoch}: training ${percent(record.training.accuracy)}, loss ${record.training.loss.toFixed(4)}${held}, ${record.imagesPerSecond.toFixed(0)} images/s  ${drawTrend(this.#header.history as EpochRecord[])}`,
+      `epoch ${record.epoch}: training ${percent(record.training.accuracy)}, loss ${record.training.loss.toFixed(4)}${held}, ${record.imagesPerSecond.toFixed(0)} images/s, waited ${percent(waitShare)}  ${drawTrend(this.#header.history as EpochRecord[])}`,
     );
   }
 
@@ -428,25 +411,13 @@ class Run {
     return folder;
   }
 
-  close(): void {
+  async close(): Promise<void> {
     this.#state.dispose();
-  }
-}
-
-function* take<T>(values: Iterable<T>, count: number): Generator<T, void, undefined> {
-  let taken = 0;
-  for (const value of values) {
-    if (taken++ === count) return;
-    yield value;
+    await this.#batches.close();
   }
 }
 
 /** The validation accuracy of the epochs so far in one line; the training loss where nothing is held out. */
 function drawTrend(epochs: readonly EpochRecord[]): string {
   return drawSparkline(epochs.map(({ training, validation }) => validation?.accuracy ?? training.loss));
-}
-
-/** A run that goes on from another one draws orders and augmentations of its own, not the other run's again. */
-function startKey({ startsFrom }: TrainConfig): string[] {
-  return startsFrom === null ? [] : [startsFrom.parametersSha256];
 }

@@ -85,9 +85,11 @@ describe('trainAndEvaluate', () => {
       images: { training: 48, validation: 12 },
       engine: engine.device,
     });
-    expect(events.filter(({ event }) => event === 'epoch')).toHaveLength(12);
+    const shares = events.filter(({ event }) => event === 'epoch').map(({ waitShare }) => Number(waitShare));
+    expect(shares).toHaveLength(12);
+    expect(shares.filter((share) => share >= 0 && share <= 1)).toHaveLength(12);
     expect(events.at(-1)).toMatchObject({ event: 'test', step: 48, metrics: { n: 21 } });
-    expect((request.stream as RecordingStream).text).toContain('epoch 12: training ');
+    expect((request.stream as RecordingStream).text).toMatch(/epoch 12: training .*, waited \d+\.\d\d %/);
   });
 
   it('follows the schedule: the last step of an epoch has the recorded rate', async () => {

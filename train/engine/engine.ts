@@ -50,6 +50,8 @@ export interface Engine {
   readonly name: EngineName;
   /** What computes, for logs: library, version and device. */
   readonly device: string;
+  /** One line for the user of this engine on this machine, if there is something to know. */
+  readonly advice?: string | undefined;
   /** Of an engine that knows several ways to compute one thing. */
   readonly formulations?: FormulationChooser;
 

@@ -94,27 +94,23 @@ export class Convolutions {
     kernelShape: readonly number[],
     geometry: WindowGeometry,
   ): NativeTensor {
-    const outChannels = kernelShape[3] ?? 0;
-    const rowsOfDy = (): NativeTensor => this.#ops.reshape(dy, [sizeOf(dy.shape) / outChannels, outChannels]);
-    const first = { isFirstTransposed: true };
-    const slices = (): NativeTensor => {
-      const rows = rowsOfDy();
-      return this.#ops.usingAll([rows], () =>
-        this.#usingShifts(x, geometry, (shifts) => {
-          const products = shifts.map((shifted) => this.#ops.matMul(shifted, rows, first));
-          const [only] = products;
-          if (only !== undefined && products.length === 1) return this.#shaped(only, kernelShape);
-          const joined = this.#ops.usingAll(products, () => this.#ops.concatenate(products, 0));
-          return this.#shaped(joined, kernelShape);
-        }),
-      );
-    };
-    const patches = (): NativeTensor => {
-      const rows = rowsOfDy();
-      return this.#ops.usingAll([rows], () =>
-        this.#usingPatches(x, geometry, (matrix) => this.#shaped(this.#ops.matMul(matrix, rows, first), kernelShape)),
-      );
-    };
+    const [, , inChannels = 0, outChannels = 0] = kernelShape;
+    const slices = (): NativeTensor =>
+      this.#usingColumns(dy, (columns) => {
+        const products = this.#usingShifts(x, geometry, (shifts) =>
+          shifts.map((shifted) => this.#ops.matMul(columns, shifted)),
+        );
+        const joined = this.#ops.usingAll(products, () => this.#ops.concatenate(products, 0));
+        const places = this.#shaped(joined, [products.length, outChannels, inChannels]);
+        const turned = this.#ops.usingAll([places], () => this.#ops.transpose(places, [0, 2, 1]));
+        return this.#shaped(turned, kernelShape);
+      });
+    const patches = (): NativeTensor =>
+      this.#usingColumns(dy, (columns) => {
+        const product = this.#usingPatches(x, geometry, (matrix) => this.#ops.matMul(columns, matrix));
+        const turned = this.#ops.usingAll([product], () => this.#ops.transpose(product, [1, 0]));
+        return this.#shaped(turned, kernelShape);
+      });
     const op = (): NativeTensor => {
       const padded = this.#pad(x, geometry);
       return this.#ops.using(padded, x, (map) => {
@@ -165,6 +161,17 @@ export class Convolutions {
   }
 
   /**
+   * dy as [out, batch * h' * w']. Turned once, since a product that is asked to turn an input does so each time, and
+   * turning dy costs less than turning what it is multiplied by.
+   */
+  #usingColumns<Result>(dy: NativeTensor, use: (columns: NativeTensor) => Result): Result {
+    const channels = dy.shape.at(-1) ?? 1;
+    const rows = this.#ops.reshape(dy, [sizeOf(dy.shape) / channels, channels]);
+    const columns = this.#ops.usingAll([rows], () => this.#ops.transpose(rows, [1, 0]));
+    return this.#ops.usingAll([columns], () => use(columns));
+  }
+
+  /**
    * For each place of the kernel, row by row, what it sees: [batch * h' * w', in].
    *
    * A strided slice is slow. Seen as [batch, h / stride, stride, w / stride, stride * in], every stride-th pixel is an
@@ -206,12 +213,7 @@ export class Convolutions {
 
   /** All shifts side by side: [batch * h' * w', size * size * in], in the order of a kernel's values. */
   #usingPatches<Result>(x: NativeTensor, geometry: WindowGeometry, use: (patches: NativeTensor) => Result): Result {
-    const patches = this.#usingShifts(x, geometry, (shifts) => {
-      const [only] = shifts;
-      // Not the shift itself: that is given back.
-      if (only !== undefined && shifts.length === 1) return this.#ops.reshape(only, only.shape);
-      return this.#ops.concatenate(shifts, 1);
-    });
+    const patches = this.#usingShifts(x, geometry, (shifts) => this.#ops.concatenate(shifts, 1));
     return this.#ops.usingAll([patches], () => use(patches));
   }
 }

@@ -120,7 +120,14 @@ export class NativeOps {
     return this.run('Pad', [this.type('Tpaddings', INT32)], [x, amounts]);
   }
 
+  transpose(x: EngineTensor, axes: readonly number[]): NativeTensor {
+    return this.run('Transpose', [this.type('Tperm', INT32)], [x, this.integers(axes)]);
+  }
+
   concatenate(parts: readonly NativeTensor[], axis: number): NativeTensor {
+    const [only] = parts;
+    // The op refuses a single one.
+    if (only !== undefined && parts.length === 1) return this.reshape(only, only.shape);
     const attributes = [
       this.type('T', parts[0]?.dtype ?? FLOAT32),
       this.type('Tidx', INT32),

@@ -22,6 +22,7 @@ import { TENSORFLOW_DTYPES } from './addon.ts';
 import type { OpAttribute, TensorFlowAddon } from './addon.ts';
 import { Convolutions } from './convolutions.ts';
 import { native, NativeOps } from './native-ops.ts';
+import { adviseOnBfloat16, readCpuInfo, readGpuName } from './processor.ts';
 import type { NativeTensor } from './native-ops.ts';
 
 const { float32: FLOAT32, int32: INT32, bfloat16: BFLOAT16 } = TENSORFLOW_DTYPES;
@@ -33,27 +34,30 @@ export interface TensorFlowEngineOptions {
   precision?: Precision;
   /** How convolutions are computed; `default` without it. */
   formulations?: FormulationPolicy;
+  /** The text of /proc/cpuinfo; that of this machine without it. */
+  cpuInfo?: string;
 }
 
 export class TensorFlowEngine implements Engine {
   readonly name = 'tensorflow';
   readonly device: string;
+  readonly advice: string | undefined;
   readonly formulations: FormulationChooser;
   readonly #ops: NativeOps;
   readonly #convolutions: Convolutions;
   /** Type of feature maps and their gradients. */
   readonly #mapType: number;
 
-  constructor(
-    addon: TensorFlowAddon,
-    { precision = 'float32', formulations = 'default' }: TensorFlowEngineOptions = {},
-  ) {
-    this.#ops = new NativeOps(addon.binding);
+  constructor(addon: TensorFlowAddon, options: TensorFlowEngineOptions = {}) {
+    const { precision = 'float32', formulations = 'default', cpuInfo = readCpuInfo() } = options;
+    const { binding, cuda, tensorFlowVersion } = addon;
+    this.#ops = new NativeOps(binding);
     this.#mapType = precision === 'bfloat16' ? BFLOAT16 : FLOAT32;
     // On a GPU an op returns before it is done, so there is nothing to measure.
-    this.formulations = new FormulationChooser(addon.cuda ? 'default' : formulations);
+    this.formulations = new FormulationChooser(cuda ? 'default' : formulations);
     this.#convolutions = new Convolutions(this.#ops, this.formulations, precision);
-    this.device = `TensorFlow ${addon.tensorFlowVersion} ${addon.cuda ? 'GPU' : 'CPU'}, ${precision}`;
+    this.advice = precision === 'bfloat16' && !cuda ? adviseOnBfloat16(cpuInfo) : undefined;
+    this.device = `TensorFlow ${tensorFlowVersion} ${cuda ? `GPU (${readGpuName() ?? 'unnamed'})` : 'CPU'}, ${precision}`;
   }
 
   upload(values: Float32Array<ArrayBuffer>, shape: readonly number[]): EngineTensor {
