@@ -14,32 +14,27 @@ import type {
   Engine,
   EngineTensor,
 } from '../engine.ts';
-import type { PooledBuffer } from './buffer-pool.ts';
 import { CommandQueue } from './command-queue.ts';
+import {
+  describeConvolution,
+  describePadding,
+  describeRows,
+  describeWindows,
+  deriveWindowShape,
+} from './describe-shapes.ts';
 import { openDevice } from './device.ts';
 import type { OpenedDevice } from './device.ts';
+import { GpuTensor, own } from './gpu-tensor.ts';
 import * as batchNorm from './kernels/batch-norm.ts';
 import { CONVOLUTION, CONVOLUTION_INPUT_GRADIENT } from './kernels/convolution.ts';
 import { ADD, ADD_BIAS, COMBINE, DIVIDE_BY_ROOT, MULTIPLY, RELU, RELU_GRADIENT } from './kernels/elementwise.ts';
 import { MATRIX_PRODUCT, MATRIX_TILE, SOFTMAX, SOFTMAX_CROSS_ENTROPY } from './kernels/head.ts';
 import { CONVOLUTION_KERNEL_GRADIENT, planKernelGradient } from './kernels/kernel-gradient.ts';
 import { THREADS_PER_GROUP } from './kernels/kernel.ts';
-import type { FieldTypes, Kernel, LaneKernels } from './kernels/kernel.ts';
+import type { Kernel, LaneKernels } from './kernels/kernel.ts';
 import * as pooling from './kernels/pooling.ts';
 import { CHANNELS_PER_GROUP, planRowChunks, SUM_ROWS } from './kernels/row-sums.ts';
-import { chooseTile, TILE_ROWS } from './kernels/tile.ts';
-import type { TileKernels } from './kernels/tile.ts';
-
-/** A tensor in GPU memory; without a buffer once it is disposed. */
-class GpuTensor implements EngineTensor {
-  readonly shape: readonly number[];
-  buffer: PooledBuffer | undefined;
-
-  constructor(shape: readonly number[], buffer: PooledBuffer) {
-    this.shape = shape;
-    this.buffer = buffer;
-  }
-}
+import { chooseTile, pickKernel, TILE_ROWS } from './kernels/tile.ts';
 
 /** Workgroups of a kernel that is not spread over `fields.count` elements, one in a thread. */
 interface Run<Fields extends string> {
@@ -96,7 +91,7 @@ export class WebgpuEngine implements Engine {
   }
 
   conv2d(x: EngineTensor, kernel: EngineTensor, geometry: WindowGeometry): EngineTensor {
-    const outShape = windowShape(x.shape, kernel.shape[3] ?? 0, geometry);
+    const outShape = deriveWindowShape(x.shape, kernel.shape[3] ?? 0, geometry);
     const fields = describeConvolution(x.shape, outShape, geometry);
     const rowTiles = Math.ceil((fields.batch * fields.outHeight * fields.outWidth) / TILE_ROWS);
     const columnTiles = Math.ceil(fields.outChannels / chooseTile(fields.outChannels).tileColumns);
@@ -143,7 +138,7 @@ export class WebgpuEngine implements Engine {
       shapes: [plan.splits === 1 ? kernelShape : [plan.splits, sizeOf(kernelShape)]],
       groups: plan.splits * plan.rowTiles * plan.columnTiles,
     });
-    return plan.splits === 1 ? sums : this.#replace(sums, this.#sumRows(sums, plan.splits, kernelShape));
+    return plan.splits === 1 ? sums : this.#sumAway(sums, plan.splits, kernelShape);
   }
 
   addBias(x: EngineTensor, bias: EngineTensor): EngineTensor {
@@ -254,7 +249,7 @@ export class WebgpuEngine implements Engine {
 
   maxPool(x: EngineTensor, geometry: WindowGeometry): EngineTensor {
     const { channels } = describeRows(x);
-    const outShape = windowShape(x.shape, channels, geometry);
+    const outShape = deriveWindowShape(x.shape, channels, geometry);
     const fields = { ...describeWindows(x.shape, outShape, geometry), channels, count: sizeOf(outShape) };
     return this.#runLanes(pooling.MAX_POOL, channels, { fields, reads: [x], shapes: [outShape] });
   }
@@ -267,7 +262,7 @@ export class WebgpuEngine implements Engine {
 
   padChannels(x: EngineTensor, padding: ChannelPadding): EngineTensor {
     const [, , , channels = 0] = x.shape;
-    const outShape = windowShape(x.shape, channels + padding.before + padding.after, {
+    const outShape = deriveWindowShape(x.shape, channels + padding.before + padding.after, {
       size: 1,
       stride: padding.stride,
       padding: 0,
@@ -346,12 +341,13 @@ export class WebgpuEngine implements Engine {
       shapes: [chunks === 1 ? shape : [chunks, channels]],
       groups,
     });
-    return chunks === 1 ? sums : this.#replace(sums, this.#sumRows(sums, chunks, shape));
+    return chunks === 1 ? sums : this.#sumAway(sums, chunks, shape);
   }
 
-  #replace(old: EngineTensor, next: EngineTensor): EngineTensor {
-    this.dispose(old);
-    return next;
+  #sumAway(x: EngineTensor, rows: number, shape: readonly number[]): EngineTensor {
+    const sums = this.#sumRows(x, rows, shape);
+    this.dispose(x);
+    return sums;
   }
 
   /** A kernel over quads of values, whose `count` follows from the first tensor. */
@@ -407,52 +403,4 @@ export class WebgpuEngine implements Engine {
     this.#tensors++;
     return new GpuTensor([...shape], buffer);
   }
-}
-
-function own(tensor: EngineTensor): PooledBuffer {
-  if (!(tensor instanceof GpuTensor)) throw new Error('internal: a tensor of another engine was handed to WebGPU');
-  if (tensor.buffer === undefined) throw new Error('internal: a tensor was used after it was disposed');
-  return tensor.buffer;
-}
-
-/** The form for that many columns; four channels at a time where both numbers of channels are whole quads. */
-function pickKernel<Fields extends FieldTypes>(
-  kernels: TileKernels<Fields>,
-  { columns, channels, outChannels }: { columns: number; channels: number; outChannels: number },
-): Kernel<Fields> {
-  const { quads, singles } = kernels[chooseTile(columns).form];
-  return channels % 4 === 0 && outChannels % 4 === 0 ? quads : singles;
-}
-
-/** [..., channels] as a matrix. */
-function describeRows({ shape }: EngineTensor): { rows: number; channels: number } {
-  const channels = shape.at(-1) ?? 0;
-  return { rows: sizeOf(shape) / channels, channels };
-}
-
-function windowShape(
-  [batch = 0, height = 0, width = 0]: readonly number[],
-  channels: number,
-  { size, stride, padding }: WindowGeometry,
-): number[] {
-  const countWindows = (side: number): number => Math.floor((side + 2 * padding - size) / stride) + 1;
-  return [batch, countWindows(height), countWindows(width), channels];
-}
-
-function describeWindows(inputShape: readonly number[], outShape: readonly number[], geometry: WindowGeometry) {
-  const [, height = 0, width = 0] = inputShape;
-  const [, outHeight = 0, outWidth = 0] = outShape;
-  return { height, width, outHeight, outWidth, ...geometry };
-}
-
-function describeConvolution(inputShape: readonly number[], outShape: readonly number[], geometry: WindowGeometry) {
-  const [batch = 0, , , channels = 0] = inputShape;
-  const [, , , outChannels = 0] = outShape;
-  return { batch, channels, outChannels, ...describeWindows(inputShape, outShape, geometry) };
-}
-
-function describePadding(inputShape: readonly number[], outShape: readonly number[], padding: ChannelPadding) {
-  const [, height = 0, width = 0, channels = 0] = inputShape;
-  const [, outHeight = 0, outWidth = 0, outChannels = 0] = outShape;
-  return { height, width, channels, outHeight, outWidth, outChannels, stride: padding.stride, before: padding.before };
 }

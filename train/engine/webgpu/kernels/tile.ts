@@ -51,6 +51,15 @@ export function chooseTile(columns: number): { form: keyof TileKernels<FieldType
   return { form: 'wide', tileColumns: WIDE.columns };
 }
 
+/** The form for that many columns; four channels at a time where both numbers of channels are whole quads. */
+export function pickKernel<Fields extends FieldTypes>(
+  kernels: TileKernels<Fields>,
+  { columns, channels, outChannels }: { columns: number; channels: number; outChannels: number },
+): Kernel<Fields> {
+  const { quads, singles } = kernels[chooseTile(columns).form];
+  return channels % 4 === 0 && outChannels % 4 === 0 ? quads : singles;
+}
+
 const FOUR = ['x', 'y', 'z', 'w'];
 
 function countTo(count: number): number[] {
