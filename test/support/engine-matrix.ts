@@ -1,5 +1,6 @@
 /**
- * Runs a suite on every engine: tfjs on its two backends, and native TensorFlow in both precisions where it is set up.
+ * Runs a suite on every engine: tfjs on its two backends, WebGPU on a software adapter, and native TensorFlow in both
+ * precisions; the last two where they are set up.
  * The bench holds the tensors of a test and knows when an operation has leaked one.
  */
 import * as tf from '@tensorflow/tfjs-core';
@@ -9,8 +10,9 @@ import { loadTensorFlowAddon } from '../../train/engine/tensorflow/addon.ts';
 import { TensorFlowEngine } from '../../train/engine/tensorflow/tensorflow-engine.ts';
 import type { Precision } from '../../train/engine/tensorflow/tensorflow-engine.ts';
 import { createTfjsEngine } from '../../train/engine/tfjs-engine.ts';
+import { createWebgpuEngine } from '../../train/engine/webgpu/webgpu-engine.ts';
 import type { Random } from '../../train/random.ts';
-import { describeWithTensorflow } from './requirements.ts';
+import { describeWithTensorflow, describeWithWebgpu } from './requirements.ts';
 
 interface EngineCase {
   title: string;
@@ -28,6 +30,7 @@ async function startTensorFlow(precision: Precision): Promise<Engine> {
 const ENGINES: readonly EngineCase[] = [
   { title: 'tfjs cpu', precision: 'float32', declare: describe, start: () => createTfjsEngine('cpu') },
   { title: 'tfjs wasm', precision: 'float32', declare: describe, start: () => createTfjsEngine('wasm') },
+  { title: 'webgpu', precision: 'float32', declare: describeWithWebgpu, start: createWebgpuEngine },
   ...(['float32', 'bfloat16'] as const).map((precision) => ({
     title: `tensorflow ${precision}`,
     precision,

@@ -1,7 +1,7 @@
 /**
- * What some tests need beyond `npm ci`: a Chromium, the native TensorFlow engine, onnxruntime, NumPy, an S3 server. Without
- * it they are skipped, and the title says why and what to do. With RESNET_REQUIRE_ALL=1 (the pipeline) a missing
- * requirement is a failure.
+ * What some tests need beyond `npm ci`: a Chromium, the native TensorFlow engine, Dawn with a software adapter,
+ * onnxruntime, NumPy, an S3 server. Without it they are skipped, and the title says why and what to do. With
+ * RESNET_REQUIRE_ALL=1 (the pipeline) a missing requirement is a failure.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -10,12 +10,28 @@ import { delimiter, join } from 'node:path';
 import { describe } from 'vitest';
 import { isOnnxruntimeSetUp } from '../../train/convert/onnx/run-onnxruntime.ts';
 import { isTensorFlowSetUp } from '../../train/engine/tensorflow/addon.ts';
+import { isWebgpuSetUp } from '../../train/engine/webgpu/dawn.ts';
 
 const CHROMIUM_PATHS = [
   '/usr/bin/chromium',
   '/usr/bin/chromium-browser',
   '/usr/bin/google-chrome',
   '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
+];
+
+/** Vulkan drivers that compute on the CPU: SwiftShader comes with Chromium, lavapipe with Mesa. */
+const SOFTWARE_ADAPTERS = [
+  '/usr/lib/chromium/vk_swiftshader_icd.json',
+  '/usr/share/vulkan/icd.d/lvp_icd.x86_64.json',
+  '/usr/share/vulkan/icd.d/lvp_icd.aarch64.json',
+];
+/** A software adapter compiles a convolution for half a second of processor time: on a busy machine, for many seconds. */
+const COMPILING_MS = 300_000;
+const VULKAN_LOADERS = [
+  '/usr/lib/x86_64-linux-gnu/libvulkan.so.1',
+  '/usr/lib/aarch64-linux-gnu/libvulkan.so.1',
+  '/usr/lib64/libvulkan.so.1',
+  '/usr/lib/libvulkan.so.1',
 ];
 
 /** A suite that drives a real browser; it gets the path of the browser inside a test from `chromiumPath()`. */
@@ -28,6 +44,24 @@ export function describeWithChromium(title: string, body: () => void): void {
 export function describeWithTensorflow(title: string, body: () => void): void {
   const setUp = isTensorFlowSetUp();
   describeUnlessMissing(title, setUp.ready ? undefined : setUp.reason, body);
+}
+
+/**
+ * A suite that runs on the WebGPU engine. On Linux it computes on a software adapter, the same everywhere, also where
+ * there is a GPU; `VK_DRIVER_FILES` names another driver.
+ */
+export function describeWithWebgpu(title: string, body: () => void): void {
+  const setUp = isWebgpuSetUp();
+  describeUnlessMissing(title, setUp.ready ? chooseVulkanDriver() : setUp.reason, body, { timeout: COMPILING_MS });
+}
+
+/** Returns what is missing. Dawn reads the variable when its first adapter is asked for. */
+function chooseVulkanDriver(): string | undefined {
+  if (process.platform !== 'linux') return undefined;
+  if (!VULKAN_LOADERS.some((path) => existsSync(path))) return 'no Vulkan loader; install libvulkan1';
+  process.env['VK_DRIVER_FILES'] ??= SOFTWARE_ADAPTERS.find((path) => existsSync(path));
+  if (process.env['VK_DRIVER_FILES'] !== undefined) return undefined;
+  return 'no software adapter; install chromium or mesa-vulkan-drivers, or name a driver with VK_DRIVER_FILES';
 }
 
 /** A suite that runs ONNX files. */
@@ -77,9 +111,18 @@ function findChromium(): string | undefined {
 }
 
 /** A suite with a requirement of its own: `missing` says what is not there, or is undefined. */
-export function describeUnlessMissing(title: string, missing: string | undefined, body: () => void): void {
+export function describeUnlessMissing(
+  title: string,
+  missing: string | undefined,
+  body: () => void,
+  options: { timeout?: number } = {},
+): void {
   if (missing !== undefined && process.env['RESNET_REQUIRE_ALL'] === '1') {
     throw new Error(`"${title}" must run here (RESNET_REQUIRE_ALL=1): ${missing}`);
   }
-  describe.skipIf(missing !== undefined)(missing === undefined ? title : `${title} (skipped: ${missing})`, body);
+  describe.skipIf(missing !== undefined)(
+    missing === undefined ? title : `${title} (skipped: ${missing})`,
+    options,
+    body,
+  );
 }

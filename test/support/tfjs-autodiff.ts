@@ -75,7 +75,7 @@ export function padChannels(
 }
 
 /** He et al. 2015, arXiv:1512.03385: figures 3 and 5, section 4.2. */
-class HandWrittenNetwork {
+export class HandWrittenNetwork {
   readonly #architecture: Architecture;
   readonly #tensors: ReadonlyMap<string, tf.Tensor | undefined>;
 

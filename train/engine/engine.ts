@@ -10,7 +10,7 @@
 import type { WindowGeometry } from '../../shared/resnet.ts';
 import type { FormulationChooser } from './formulations.ts';
 
-export type EngineName = 'tensorflow' | 'tfjs';
+export type EngineName = 'tensorflow' | 'webgpu' | 'tfjs';
 
 /** A float32 tensor in the memory of one engine. Only that engine may be handed it. */
 export interface EngineTensor {

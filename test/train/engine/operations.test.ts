@@ -59,7 +59,12 @@ describeOnEachEngine('forward operations', ({ engine: getEngine, precision }) =>
   });
 
   it('names itself, what computes and in which precision', () => {
-    expect(engine.device).toMatch(engine.name === 'tfjs' ? /^tfjs \d+\.\d+\.\d+ (cpu|wasm), / : /^TensorFlow \d+\./);
+    const named = {
+      tfjs: /^tfjs \d+\.\d+\.\d+ (cpu|wasm), /,
+      webgpu: /^WebGPU \(Dawn, webgpu \d+\.\d+\.\d+\) on .*\w \(\w+, \w+\), /,
+      tensorflow: /^TensorFlow \d+\./,
+    };
+    expect(engine.device).toMatch(named[engine.name]);
     expect(engine.device.endsWith(`, ${precision}`)).toBe(true);
   });
 
