@@ -51,6 +51,7 @@ export const ARTIFACT_ERROR_CODES = [
   'run/damaged',
   'engine/unavailable',
   'engine/unsupported',
+  'engine/memory',
   'training/diverged',
   'model/missing',
   'model/exists',
