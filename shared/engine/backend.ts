@@ -101,7 +101,7 @@ export class EdgeBackend extends KernelBackend {
     const runs = this.#pending.get(model) ?? new Set();
     if (found !== undefined && runs.has(found)) return found;
     // A copy: whoever made the tensor may write into its array again before the run.
-    const run = { model, input: Float32Array.from(input.dataSync<'float32'>()), batch, wanted: new Map() };
+    const run = { model, input: input.dataSync<'float32'>().slice(), batch, wanted: new Map() };
     this.#runOfInput.set(input.dataId, run);
     this.#pending.set(model, runs.add(run));
     return run;
