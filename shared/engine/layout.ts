@@ -55,12 +55,7 @@ export function transformMatrix(code: number): Float32Array {
  * Winograd where a 3x3 window meets enough channels. Tiles of 4x4 outputs save the most; on maps of 4x4 and less they
  * would leave one tile, and the weights, read once per tile, would be all the time goes to: 2x2 there.
  */
-function chooseAlgorithm(
-  convolution: Convolution,
-  input: MapShape,
-  output: MapShape,
-  mode: EngineMode,
-): Algorithm {
+function chooseAlgorithm(convolution: Convolution, input: MapShape, output: MapShape, mode: EngineMode): Algorithm {
   const { height, width, stride } = convolution;
   const size = Math.min(output.height, output.width);
   if (height !== 3 || width !== 3 || (stride !== 1 && stride !== 2) || input.channels < 8 || size < 2) {

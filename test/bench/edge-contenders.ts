@@ -66,7 +66,7 @@ export async function loadStock(folder: string, scratch: string): Promise<Conten
   const load = async (): Promise<io.ModelArtifacts> => ({
     format: folded.topology.format,
     modelTopology: folded.topology.modelTopology,
-    weightSpecs: (group?.weights ?? []) as io.WeightsManifestEntry[],
+    weightSpecs: group?.weights ?? [],
     weightData: folded.weights.buffer,
   });
   const model = await loadGraphModel({ load });

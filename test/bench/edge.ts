@@ -122,11 +122,13 @@ function tapContender(
     name,
     async classify(picture) {
       await setBackend('edge');
-      return tidy(() => {
+      let logits = new Float32Array();
+      tidy(() => {
         const outputs = [model.execute(tensor4d(picture, [1, height, width, channels]), names)].flat();
         const values = outputs.map((output: Tensor) => output.dataSync<'float32'>());
-        return values[names.indexOf(LOGITS_LAYER)] ?? new Float32Array();
-      }) as unknown as Float32Array;
+        logits = Float32Array.from(values[names.indexOf(LOGITS_LAYER)] ?? []);
+      });
+      return logits;
     },
   };
 }

@@ -9,8 +9,6 @@
  *   | ring  (after)     |
  *   +-------------------+
  */
-import { LOWEST } from './scratch';
-
 /** Dense [height][width][channels] to a padded map; the padding channels become zero. */
 export function importMap(
   source: usize,
@@ -120,7 +118,7 @@ export function copyPixels(
   }
 }
 
-/** Maximum over windows; pixels outside the map take no part. Window 0 starts `padTop`, `padLeft` before the map. */
+/** Maximum over windows; pixels outside the map and values that are no number take no part. Window 0 starts `padTop`, `padLeft` before the map. */
 export function poolMaximum(
   source: usize,
   rowBytes: usize,
@@ -148,10 +146,10 @@ export function poolMaximum(
       const lastX = <usize>min<isize>(left + <isize>windowWidth, <isize>width);
       const out = target + y * targetRowBytes + x * pixelBytes;
       for (let channel: usize = 0; channel < pixelBytes; channel += 16) {
-        let largest = f32x4.splat(LOWEST);
+        let largest = f32x4.splat(-Infinity);
         for (let row = firstY; row < lastY; row++) {
           for (let column = firstX; column < lastX; column++) {
-            largest = f32x4.max(largest, v128.load(source + row * rowBytes + column * pixelBytes + channel));
+            largest = f32x4.pmax(largest, v128.load(source + row * rowBytes + column * pixelBytes + channel));
           }
         }
         v128.store(out + channel, largest);
