@@ -56,6 +56,7 @@ export const ARTIFACT_ERROR_CODES = [
   'engine/out-of-memory',
   'engine/device-lost',
   'engine/failed',
+  'engine/memory',
   'training/diverged',
   'model/missing',
   'model/exists',

@@ -1,0 +1,109 @@
+/**
+ * Writes the AssemblyScript source of the innermost kernels: a tile of `rows` x 8 sums, all held in registers. It is
+ * written by a program because registers need names: 6 rows are 12 accumulators, 2 weight vectors and 1 broadcast
+ * value, the 15 vector registers that V8 hands out. A larger tile spills, a smaller one reads more than it computes.
+ *
+ *   c[row][0..8) = sum over tap, k of a[row][tap][k] * b[tap][k][0..8)
+ *
+ *   rowTable    `rows` addresses, one per row of a
+ *   tapTable    `taps` byte offsets that are added to each of them (the pixels of a window)
+ *   k           `kBytes` / 4 consecutive float32 behind each such address, a multiple of 4
+ *   b           `streams` sequences of 4-lane vectors, each `streamBytes` from the one before:
+ *
+ *       4 streams:  k even, lanes 0-3 | k even, lanes 4-7 | k odd, lanes 0-3 | k odd, lanes 4-7
+ *       2 streams:  lanes 0-3 | lanes 4-7
+ *
+ * One core reads several long streams faster than one: the hardware prefetcher follows each of them to the end of its
+ * page. Weights are float32, or int16 with one `scale` per column that is applied to the finished sum.
+ */
+
+export interface MatrixTileVariant {
+  /** One instruction for a * b + c, rounded as the CPU likes; otherwise two, rounded the same everywhere. */
+  relaxed: boolean;
+  streams: 2 | 4;
+  /** Values of k in one round of the loop; a multiple of streams / 2. V8 before 13 reorders long rounds and spills. */
+  unroll: 1 | 2 | 4;
+}
+
+/** Source of `tile6Float32`, `tile4Float32`, `tile6Int16`, `tile4Int16`, `multiplyAddPeak` and the constant `STREAMS`. */
+export function emitMatrixTiles(variant: MatrixTileVariant): string {
+  const tiles = [6, 4].flatMap((rows) => [emitTile(rows, false, variant), emitTile(rows, true, variant)]);
+  return [`export const STREAMS: usize = ${variant.streams};`, emitPeak(variant), ...tiles].join('\n');
+}
+
+/** How fast the machine multiplies and adds when nothing else is in its way: the ceiling that the benchmark names. */
+function emitPeak({ relaxed }: MatrixTileVariant): string {
+  const sums = Array.from({ length: 12 }, (_, index) => `c${index}`);
+  return [
+    '/** `rounds` x 12 independent vector multiply-adds; the sums are left at `target`, so that nothing is left out. */',
+    'export function multiplyAddPeak(target: usize, rounds: usize): void {',
+    '  const x = v128.load(target), y = v128.load(target, 16);',
+    ...sums.map((sum) => `  let ${sum} = v128.load(target, 32);`),
+    '  for (; rounds > 0; rounds--) {',
+    ...sums.map(
+      (sum) => `    ${sum} = ${relaxed ? `f32x4.relaxed_madd(x, y, ${sum})` : `f32x4.add(f32x4.mul(x, y), ${sum})`};`,
+    ),
+    '  }',
+    ...sums.map((sum, index) => `  v128.store(target, ${sum}, ${index * 16});`),
+    '}',
+  ].join('\n');
+}
+
+function emitTile(rows: number, isInt16: boolean, { relaxed, streams, unroll }: MatrixTileVariant): string {
+  const each = (count: number, line: (index: number) => string): string[] =>
+    Array.from({ length: count }, (_, i) => line(i));
+  const vectorBytes = isInt16 ? 8 : 16;
+  const stepBytes = (vectorBytes * 2 * unroll) / streams;
+  const multiplyAdd = (a: string, b: string, c: string): string =>
+    relaxed ? `f32x4.relaxed_madd(${a}, ${b}, ${c})` : `f32x4.add(${c}, f32x4.mul(${a}, ${b}))`;
+  const loadWeights = (step: number, half: number): string => {
+    const stream = streams === 4 ? (step & 1) * 2 + half : half;
+    const offset = (streams === 4 ? step >> 1 : step) * vectorBytes;
+    return isInt16
+      ? `f32x4.convert_i32x4_s(v128.load16x4_s(b${stream}, ${offset}))`
+      : `v128.load(b${stream}, ${offset})`;
+  };
+  const oneStep = (step: number): string[] => [
+    ...each(2, (half) => `      const w${step}_${half} = ${loadWeights(step, half)};`),
+    ...each(rows, (row) =>
+      [
+        `      const x${step}_${row} = v128.load32_splat(a${row}, ${step * 4});`,
+        ...each(2, (half) => {
+          const sum = `c${row}_${half}`;
+          return `      ${sum} = ${multiplyAdd(`x${step}_${row}`, `w${step}_${half}`, sum)};`;
+        }),
+      ].join('\n'),
+    ),
+  ];
+  const stored = (row: number, half: number): string =>
+    isInt16 ? `f32x4.mul(c${row}_${half}, s${half})` : `c${row}_${half}`;
+  return [
+    `export function tile${rows}${isInt16 ? 'Int16' : 'Float32'}(`,
+    '  rowTable: usize, tapTable: usize, taps: usize, kBytes: usize, b: usize, streamBytes: usize, c: usize,',
+    `  cRowBytes: usize${isInt16 ? ', scale: usize' : ''}`,
+    '): void {',
+    ...each(rows, (row) => `  let c${row}_0 = f32x4.splat(0), c${row}_1 = f32x4.splat(0);`),
+    ...each(rows, (row) => `  const p${row} = load<usize>(rowTable, ${row * 4});`),
+    ...each(streams, (stream) => `  let b${stream} = b + ${stream} * streamBytes;`),
+    '  const lastTap = tapTable + (taps << 2);',
+    '  do {',
+    '    const offset = load<usize>(tapTable);',
+    '    tapTable += 4;',
+    ...each(rows, (row) => `    let a${row} = p${row} + offset;`),
+    '    const end = a0 + kBytes;',
+    '    do {',
+    ...Array.from({ length: unroll }, (_, step) => oneStep(step)).flat(),
+    ...each(rows, (row) => `      a${row} += ${unroll * 4};`),
+    ...each(streams, (stream) => `      b${stream} += ${stepBytes};`),
+    '    } while (a0 < end);',
+    '  } while (tapTable < lastTap);',
+    ...(isInt16 ? each(2, (half) => `  const s${half} = v128.load(scale, ${half * 16});`) : []),
+    ...each(rows, (row) =>
+      [
+        ...each(2, (half) => `  v128.store(c, ${stored(row, half)}, ${half * 16});`),
+        ...(row < rows - 1 ? ['  c += cRowBytes;'] : []),
+      ].join('\n'),
+    ),
+    '}',
+  ].join('\n');
+}

@@ -1,0 +1,181 @@
+/**
+ * The weights of a model in the one form that the kernels read, in one block of the engine's memory.
+ *
+ *   direct     [panel][tap][k][8] float32
+ *   Winograd   [matrix][panel][k][8] float32 or int16, then scales [matrix][channels] float32 for int16
+ *
+ * Batch norms and biases are not multiplied into them: they become a gain and a shift per channel that the last kernel of
+ * a convolution applies anyway. So the same weights serve the plan that folds them and the plan that is asked for the
+ * values before them.
+ */
+import type { Heap } from './heap.ts';
+import type { Kernels } from './kernel-module.ts';
+import { transformMatrix, type Algorithm, type NetworkLayout } from './layout.ts';
+import type { Network } from './network.ts';
+import type { Shards, StoredWeight } from './shards.ts';
+
+/** Where the kernels expect the matrix G (`kernels/scratch.ts`). */
+const TRANSFORM = 16_384;
+/** Raw bytes and decoded slab together stay within this. */
+const STAGING_BYTES = 2_097_152;
+
+export interface PackedKernel {
+  algorithm: Algorithm;
+  address: number;
+  bytes: number;
+  /** Of one matrix; a direct kernel is one matrix. */
+  planeBytes: number;
+  streamBytes: number;
+  /** Step from one panel to the next within a stream. */
+  panelBytes: number;
+  /** Of int16 weights, otherwise 0. */
+  scales: number;
+}
+
+/** Sizes of a kernel; addresses are relative. */
+function measureKernel(
+  algorithm: Algorithm,
+  taps: number,
+  depth: number,
+  channels: number,
+  streams: number,
+): PackedKernel {
+  const isWinograd = algorithm.kind === 'winograd';
+  const size = isWinograd && algorithm.isInt16 ? 2 : 4;
+  const k = isWinograd ? depth : taps * depth;
+  const planes = isWinograd ? algorithm.matrices ** 2 : 1;
+  const planeBytes = k * channels * size;
+  const scaleBytes = size === 2 ? planes * channels * 4 : 0;
+  const packed = {
+    algorithm,
+    address: 0,
+    planeBytes,
+    streamBytes: planeBytes / streams,
+    panelBytes: (k * 8 * size) / streams,
+  };
+  return { ...packed, bytes: planes * planeBytes + scaleBytes, scales: size === 2 ? planes * planeBytes : 0 };
+}
+
+export interface PackedWeights {
+  /** By node. */
+  kernels: ReadonlyMap<number, PackedKernel>;
+  address: number;
+  bytes: number;
+}
+
+/** Sizes of all kernels of a network, and of the block that they lie in. */
+function measureWeights(network: Network, layout: NetworkLayout, streams: number): PackedWeights {
+  const kernels = new Map<number, PackedKernel>();
+  let bytes = 0;
+  for (const [index, algorithm] of layout.algorithms) {
+    const node = network.nodes[index];
+    const input = layout.maps[node?.inputs[0] ?? -1];
+    const output = layout.maps[index];
+    if (node?.operation.kind !== 'convolution' || !input || !output) throw new Error('internal: no convolution');
+    const taps = node.operation.height * node.operation.width;
+    const kernel = measureKernel(algorithm, taps, input.depth, output.depth, streams);
+    kernels.set(index, { ...kernel, address: bytes, scales: kernel.scales === 0 ? 0 : bytes + kernel.scales });
+    bytes += Math.ceil(kernel.bytes / 128) * 128;
+  }
+  return { kernels, address: 0, bytes };
+}
+
+/** Reads `shards` to their end, in the order of the file, into a new block of the heap. */
+export function packWeights(
+  engine: { heap: Heap; kernels: Kernels },
+  network: Network,
+  layout: NetworkLayout,
+  shards: Shards,
+): PackedWeights {
+  const measured = measureWeights(network, layout, engine.kernels.STREAMS.value);
+  const address = engine.heap.allocate(measured.bytes);
+  const staging = engine.heap.allocate(STAGING_BYTES);
+  try {
+    const kernels = new Map(
+      [...measured.kernels].map(([index, kernel]) => {
+        const scales = kernel.scales === 0 ? 0 : kernel.scales + address;
+        return [index, { ...kernel, address: kernel.address + address, scales }] as const;
+      }),
+    );
+    const works = [...kernels].map(([index, kernel]) => {
+      const node = network.nodes[index];
+      const weight = shards.weights.get(node?.operation.kind === 'convolution' ? node.operation.kernel : '');
+      const channels = layout.maps[index]?.depth;
+      const depth = layout.maps[node?.inputs[0] ?? -1]?.depth;
+      if (!weight || !channels || !depth) throw new Error(`internal: no weights for "${node?.name}"`);
+      return { kernel, weight, channels, depth };
+    });
+    const ordered = works.toSorted((a, b) => a.weight.offset - b.weight.offset);
+    ordered.forEach((work, index) => {
+      packKernel(engine, shards, staging, work);
+      // Two convolutions may share a kernel: what comes next decides what can go.
+      shards.release(ordered[index + 1]?.weight.offset ?? Infinity);
+    });
+    return { ...measured, kernels, address };
+  } catch (error) {
+    engine.heap.free(address);
+    throw error;
+  } finally {
+    engine.heap.free(staging);
+  }
+}
+
+interface KernelWork {
+  kernel: PackedKernel;
+  weight: StoredWeight;
+  /** Padded channels out and in. */
+  channels: number;
+  depth: number;
+}
+
+function packKernel(
+  { heap, kernels }: { heap: Heap; kernels: Kernels },
+  shards: Shards,
+  staging: number,
+  { kernel, weight, channels, depth }: KernelWork,
+): void {
+  const [realDepth = 0, realChannels = 0] = weight.shape.slice(-2);
+  const taps = weight.shape.slice(0, -2).reduce((product, size) => product * size, 1);
+  const { algorithm, address, planeBytes, streamBytes, panelBytes, scales } = kernel;
+  const bytesPerRow = taps * channels * 4 + realChannels * 4;
+  // Multiples of 4 keep the pairs of k of a stream in one slab.
+  const slabDepth = Math.min(depth, Math.max(4, Math.floor(STAGING_BYTES / bytesPerRow / 4) * 4));
+  const raw = staging + taps * slabDepth * channels * 4;
+
+  const forEachSlab = (visit: (firstK: number, count: number) => void): void => {
+    for (let firstK = 0; firstK < depth; firstK += slabDepth) {
+      const count = Math.min(slabDepth, depth - firstK);
+      const rows = Math.max(0, Math.min(count, realDepth - firstK));
+      for (let tap = 0; tap < taps; tap++) {
+        const target = staging + tap * count * channels * 4;
+        const from = weight.offset + (tap * realDepth + firstK) * realChannels * weight.bytesPerValue;
+        shards.copy(from, heap.bytes(raw, rows * realChannels * weight.bytesPerValue));
+        kernels.decodeRows(weight.storage, raw, target, rows, realChannels, channels, weight.scale, weight.minimum);
+        kernels.fillValue(target + rows * channels * 4, (count - rows) * channels * 4, 0);
+      }
+      visit(firstK, count);
+    }
+  };
+
+  if (algorithm.kind === 'direct') {
+    forEachSlab((firstK, count) => {
+      for (let tap = 0; tap < taps; tap++) {
+        const slab = staging + tap * count * channels * 4;
+        kernels.packDirect(slab, tap * depth + firstK, count, channels, address, streamBytes, panelBytes);
+      }
+    });
+    return;
+  }
+  const { code, matrices, isInt16 } = algorithm;
+  const matrix = transformMatrix(code);
+  heap.floats(TRANSFORM, matrix.length).set(matrix);
+  const pack = (pass: number) => (firstK: number, count: number) =>
+    kernels.packWinograd(
+      ...[pass, staging, firstK, count, channels, matrices, address, planeBytes, streamBytes, panelBytes, scales],
+    );
+  if (!isInt16) return forEachSlab(pack(0));
+  kernels.fillValue(scales, matrices ** 2 * channels * 4, 0);
+  forEachSlab(pack(1));
+  kernels.finishScales(scales, matrices ** 2 * channels);
+  forEachSlab(pack(2));
+}
