@@ -34,19 +34,26 @@ interface SpecResult {
 export interface SuiteRequest {
   /** A backend that is registered in this process and current. */
   backendName: string;
-  /** Whether a test is run, by its full name: "add test-<backend> {} broadcast". */
-  isIncluded: (fullName: string) => boolean;
+  /** Whether a test is run, by its full name: "add test-<backend> {} broadcast"; without it all are. */
+  isIncluded?: (fullName: string) => boolean;
+  /** The files of tests, below `dist/` and without `.js`; without it all of them. */
+  files?: readonly string[];
 }
 
 export interface SuiteResult {
   passed: number;
+  /** In the order in which they ran. */
   failed: readonly { name: string; message: string }[];
   /** Tests that `isIncluded` left out, and those that switch themselves off for the backend. */
   leftOut: number;
 }
 
 /** Run the tests once. The process is not fit for other tests afterwards: Jasmine's functions are global. */
-export async function runTfjsCoreSuite({ backendName, isIncluded }: SuiteRequest): Promise<SuiteResult> {
+export async function runTfjsCoreSuite({
+  backendName,
+  isIncluded = () => true,
+  files = ['tests'],
+}: SuiteRequest): Promise<SuiteResult> {
   // Inside the project, whose packages Vite may read.
   const folder = await mkdtemp(join(ROOT, 'node_modules/.tfjs-core-suite-'));
   try {
@@ -67,7 +74,7 @@ export async function runTfjsCoreSuite({ backendName, isIncluded }: SuiteRequest
         else leftOut += 1;
       },
     });
-    await import(pathToFileURL(await bundleTests(folder, backendName)).href);
+    await import(pathToFileURL(await bundleTests(folder, backendName, files)).href);
     await env.execute();
     return { passed, failed, leftOut };
   } finally {
@@ -85,7 +92,7 @@ const KEEP_SIDE_EFFECTS: Plugin = {
   },
 };
 
-async function bundleTests(folder: string, backendName: string): Promise<string> {
+async function bundleTests(folder: string, backendName: string, files: readonly string[]): Promise<string> {
   const entry = join(folder, 'entry.js');
   const environment = { name: `test-${backendName}`, backendName, flags: {}, isDataSync: true };
   await writeFile(
@@ -94,7 +101,7 @@ async function bundleTests(folder: string, backendName: string): Promise<string>
 import '@tensorflow/tfjs-core/dist/register_all_gradients';
 import { setTestEnvs } from '@tensorflow/tfjs-core/dist/jasmine_util';
 setTestEnvs([${JSON.stringify(environment)}]);
-await import('@tensorflow/tfjs-core/dist/tests');
+${files.map((file) => `await import('@tensorflow/tfjs-core/dist/${file}');`).join('\n')}
 `,
   );
   await build({
