@@ -10,6 +10,8 @@ import { ProductError } from '../shared/errors.ts';
 import { listAllowedMethods } from './allowed-methods.ts';
 import { invalidRequest, refuseRepeated } from './invalid-request.ts';
 import { registerComponents } from './openapi.ts';
+import { HEADER_LENGTH } from './oip/inference-response.ts';
+import { answerOipError, isOipPath } from './oip/oip-error.ts';
 import { findFile } from './page-files.ts';
 import { isWorthLogging, problemHeaders, toProblem } from './problem.ts';
 import * as activations from './routes/activations.ts';
@@ -17,6 +19,7 @@ import * as classify from './routes/classify.ts';
 import * as docs from './routes/docs.ts';
 import * as health from './routes/health.ts';
 import * as models from './routes/models.ts';
+import { registerOip } from './routes/oip.ts';
 import * as samples from './routes/samples.ts';
 import { giveBackModels, type Services } from './services.ts';
 
@@ -41,6 +44,7 @@ export function createApp(services: Services): OpenAPIHono {
   app.openapi(samples.listSamplesRoute, samples.listSamples(services));
   app.openapi(health.livenessRoute, health.checkLiveness());
   app.openapi(health.readinessRoute, health.checkReadiness(services));
+  registerOip(app, services);
   registerComponents(app);
   app.get('/openapi.json', docs.readOpenApi(app));
   app.get('/docs', docs.readDocs(app));
@@ -76,6 +80,7 @@ export function createApp(services: Services): OpenAPIHono {
 }
 
 function answerProblem(context: Context, error: unknown): Response {
+  if (isOipPath(context.req.path)) return answerOipError(context, error);
   const problem = toProblem(error);
   return context.body(JSON.stringify(problem), problem.status, problemHeaders(problem));
 }
@@ -93,6 +98,7 @@ const EXPOSED_HEADERS = [
   'etag',
   'allow',
   'retry-after',
+  HEADER_LENGTH,
   ...activations.ACTIVATION_HEADERS,
 ];
 
@@ -100,7 +106,7 @@ const EXPOSED_HEADERS = [
 function answerPreflight(context: Context): Response {
   return context.body(null, 204, {
     'access-control-allow-methods': 'GET,HEAD,POST',
-    'access-control-allow-headers': 'content-type,if-none-match',
+    'access-control-allow-headers': `content-type,if-none-match,${HEADER_LENGTH}`,
     'access-control-max-age': '86400',
   });
 }
