@@ -11,6 +11,8 @@ import { ProductError } from '../shared/errors.ts';
 import { listAllowedMethods } from './allowed-methods.ts';
 import { invalidRequest, refuseRepeated } from './invalid-request.ts';
 import { registerComponents } from './openapi.ts';
+import { HEADER_LENGTH } from './oip/inference-response.ts';
+import { answerOipError, isOipPath } from './oip/oip-error.ts';
 import { findFile } from './page-files.ts';
 import { isWorthLogging, problemHeaders, toProblem } from './problem.ts';
 import * as activations from './routes/activations.ts';
@@ -18,6 +20,7 @@ import * as classify from './routes/classify.ts';
 import * as docs from './routes/docs.ts';
 import * as health from './routes/health.ts';
 import * as models from './routes/models.ts';
+import { registerOip } from './routes/oip.ts';
 import * as samples from './routes/samples.ts';
 import { giveBackModels, type Services } from './services.ts';
 
@@ -42,6 +45,7 @@ export function createApp(services: Services): OpenAPIHono {
   app.openapi(samples.listSamplesRoute, samples.listSamples(services));
   app.openapi(health.livenessRoute, health.checkLiveness());
   app.openapi(health.readinessRoute, health.checkReadiness(services));
+  registerOip(app, services);
   registerComponents(app);
   app.get('/openapi.json', docs.readOpenApi(app));
   app.get('/docs', docs.readDocs(app));
@@ -77,6 +81,7 @@ export function createApp(services: Services): OpenAPIHono {
 }
 
 function answerProblem(context: Context, error: unknown): Response {
+  if (isOipPath(context.req.path)) return answerOipError(context, error);
   const problem = toProblem(error);
   // It names the answer that there would have been.
   context.header('etag', undefined);
@@ -90,13 +95,21 @@ const allowEveryOrigin = createMiddleware(async (context, next) => {
   context.header('access-control-expose-headers', EXPOSED_HEADERS.join(','));
 });
 
-const EXPOSED_HEADERS = [MODEL_ID_HEADER, MODEL_SEQ_HEADER, 'etag', 'allow', 'retry-after', ...ACTIVATION_HEADERS];
+const EXPOSED_HEADERS = [
+  MODEL_ID_HEADER,
+  MODEL_SEQ_HEADER,
+  'etag',
+  'allow',
+  'retry-after',
+  HEADER_LENGTH,
+  ...ACTIVATION_HEADERS,
+];
 
 /** What a browser asks before it lets a page send a request that no form could send. */
 function answerPreflight(context: Context): Response {
   return context.body(null, 204, {
     'access-control-allow-methods': 'GET,HEAD,POST',
-    'access-control-allow-headers': 'content-type,if-none-match',
+    'access-control-allow-headers': `content-type,if-none-match,${HEADER_LENGTH}`,
     'access-control-max-age': '86400',
   });
 }

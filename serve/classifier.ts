@@ -15,6 +15,8 @@ export interface Classifier {
   classify(pixels: Uint8Array): Float32Array;
   /** pixels [height, width, channels] uint8 -> the layer's values in the order of its shape. */
   activate(pixels: Uint8Array, layer: LayerEntry): Float32Array;
+  /** The same for several layers in one run, in their order. */
+  activateAll(pixels: Uint8Array, layers: readonly LayerEntry[]): Float32Array[];
   /** Free the weights. */
   dispose(): void;
 }
@@ -44,12 +46,17 @@ export function createClassifier(model: GraphModel, manifest: ModelManifest): Cl
     return Array.isArray(outputs) ? outputs : [outputs];
   }
 
-  function activate(pixels: Uint8Array, layer: LayerEntry): Float32Array {
-    let values: Float32Array | undefined;
+  function activateAll(pixels: Uint8Array, layers: readonly LayerEntry[]): Float32Array[] {
+    let values: Float32Array[] = [];
     tidy(() => {
-      const [output] = run(tensor(normalizePixels(pixels, manifest.preprocess), inputShape), [layer]);
-      values = output?.dataSync<'float32'>();
+      const outputs = run(tensor(normalizePixels(pixels, manifest.preprocess), inputShape), layers);
+      values = outputs.map((output) => output.dataSync<'float32'>());
     });
+    return values;
+  }
+
+  function activate(pixels: Uint8Array, layer: LayerEntry): Float32Array {
+    const [values] = activateAll(pixels, [layer]);
     if (values === undefined) throw new Error(`internal: the graph gave nothing for "${layer.name}"`);
     return values;
   }
@@ -79,6 +86,7 @@ export function createClassifier(model: GraphModel, manifest: ModelManifest): Cl
     manifest,
     classify: (pixels) => activate(pixels, logits),
     activate,
+    activateAll,
     dispose: () => model.dispose(),
   };
 }

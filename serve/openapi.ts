@@ -5,6 +5,7 @@
 import { z, type OpenAPIHono } from '@hono/zod-openapi';
 import * as api from '../shared/api.ts';
 import { onlyFields } from './invalid-request.ts';
+import * as oip from './oip/oip-schemas.ts';
 import { PROBLEM_KINDS, type ProblemCode } from './problem.ts';
 
 const COMPONENTS = {
@@ -29,6 +30,17 @@ const COMPONENTS = {
   ModelHistory: api.modelHistorySchema,
   Health: api.healthSchema,
   Readiness: api.readinessSchema,
+  OipError: oip.oipErrorSchema,
+  OipServer: oip.oipServerSchema,
+  OipLive: oip.oipLiveSchema,
+  OipReady: oip.oipReadySchema,
+  OipModelList: oip.oipModelListSchema,
+  OipModel: oip.oipModelSchema,
+  OipModelReady: oip.oipModelReadySchema,
+  OipInferenceRequest: oip.oipInferenceRequestSchema,
+  OipInferenceResponse: oip.oipInferenceResponseSchema,
+  OipIndexRequest: oip.oipIndexRequestSchema,
+  OipIndex: oip.oipIndexSchema,
 } as const satisfies Record<string, z.ZodType>;
 
 const SCHEMA_PREFIX = '#/components/schemas/';
@@ -80,13 +92,22 @@ export const BINARY = { type: 'string', format: 'binary', description: 'the byte
  * and the compiler holds what a handler returns against the proper answers only.
  */
 export function problemAnswers(codes: readonly ProblemCode[]): object {
+  return errorAnswers(codes, { 'application/problem+json': { schema: refer(api.problemSchema) } });
+}
+
+/** The same below /v2. */
+export function oipErrors(codes: readonly ProblemCode[]): object {
+  return errorAnswers(codes, { 'application/json': { schema: refer(oip.oipErrorSchema) } });
+}
+
+function errorAnswers(codes: readonly ProblemCode[], content: object): object {
   const statuses = [...new Set(codes.map((code) => PROBLEM_KINDS[code].status))].toSorted((a, b) => a - b);
   return Object.fromEntries(
     statuses.map((status) => [
       status,
       {
         description: codes.filter((code) => PROBLEM_KINDS[code].status === status).join(', '),
-        content: { 'application/problem+json': { schema: refer(api.problemSchema) } },
+        content,
       },
     ]),
   );

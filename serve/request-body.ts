@@ -92,7 +92,8 @@ interface BodyLimit {
   code: RequestErrorCode;
 }
 
-async function readBody(request: Request, limit: BodyLimit): Promise<Uint8Array<ArrayBuffer>> {
+/** Errors: the limit's code, 'request/empty', 'request/aborted'. */
+export async function readBody(request: Pick<Request, 'body'>, limit: BodyLimit): Promise<Uint8Array<ArrayBuffer>> {
   const chunks: Uint8Array[] = [];
   let sizeBytes = 0;
   for await (const chunk of readLimited(request.body, limit)) {

@@ -27,6 +27,22 @@ export async function readHistory(catalogue: ModelCatalogue, pointer: Pointer): 
     at,
   }));
   if (count < seq) return events;
-  const first = seq === 0 ? pointer.champion : (changes.find((each) => each.seq === 1)?.replaced ?? shippedId);
+  const first = (await readChampion(catalogue, pointer, 0)) ?? shippedId;
   return [...events, { seq: 0, action: 'start', champion: first, at: null }];
+}
+
+/**
+ * Id of the model that answered after change `seq`; 0: before the first. Also of a change that this pointer is too old to
+ * know: another server may have named it. Undefined when there is no record of it.
+ */
+export async function readChampion(
+  catalogue: ModelCatalogue,
+  pointer: Pointer,
+  seq: number,
+): Promise<string | undefined> {
+  if (seq === pointer.seq) return pointer.champion;
+  const wanted = Math.max(seq, 1);
+  const change = wanted === pointer.seq ? pointer.change : await catalogue.readChange(pointer.channel, wanted);
+  if (seq === 0) return change?.replaced ?? catalogue.readShippedId();
+  return change && (change.champion ?? catalogue.readShippedId());
 }

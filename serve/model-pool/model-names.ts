@@ -5,11 +5,11 @@ import { DEFAULT_CHANNEL } from '../../shared/store.ts';
 import type { ModelCatalogue, Pointer } from './model-catalogue.ts';
 
 /** What answers when nothing is asked for. */
-const CHAMPION_ALIAS = 'champion';
+export const CHAMPION_ALIAS = 'champion';
 /** The champion before that one, where there was one. */
-const PREVIOUS_ALIAS = 'previous';
+export const PREVIOUS_ALIAS = 'previous';
 /** The model that the server comes with. */
-const SHIPPED_ALIAS = 'shipped';
+export const SHIPPED_ALIAS = 'shipped';
 export const ALIASES = [CHAMPION_ALIAS, PREVIOUS_ALIAS, SHIPPED_ALIAS];
 /** A shorter beginning of an id is more likely a mistake than a name. */
 export const SHORTEST_PREFIX = 8;

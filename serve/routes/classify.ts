@@ -14,6 +14,7 @@ import { rankTop, softmax } from '../../shared/classification.ts';
 import { isRequestError, ProductError } from '../../shared/errors.ts';
 import { encodeInputToken } from '../../shared/image/token.ts';
 import { toDecimal } from '../decimal.ts';
+import { giveWay } from '../give-way.ts';
 import { onlyFields } from '../invalid-request.ts';
 import { CHOICE_FIELDS, CHOICE_PROBLEMS } from '../model-choice.ts';
 import { preparePicture } from '../model-input.ts';
@@ -210,8 +211,4 @@ function resolveCount({ manifest: { classNames } }: TakenModel, topK: number | u
       details: { classes },
     },
   );
-}
-
-function giveWay(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 0));
 }

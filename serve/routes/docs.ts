@@ -9,7 +9,7 @@ const INFO = {
   title: 'resnet18-edge',
   version: '1',
   description:
-    'Classifies pictures with a residual network and shows what each of its layers sees. Errors are application/problem+json with a stable code.',
+    'Classifies pictures with a residual network and shows what each of its layers sees. Errors are application/problem+json with a stable code. Clients of the Open Inference Protocol (KServe, Triton) are answered below /v2 in its own words.',
 };
 
 type ApiDocument = ReturnType<OpenAPIHono['getOpenAPI31Document']>;

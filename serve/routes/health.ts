@@ -1,5 +1,6 @@
 /** Whether the process lives, and whether it can answer. */
 import { createRoute, type RouteHandler } from '@hono/zod-openapi';
+import type { Context } from 'hono';
 import { healthSchema, readinessSchema } from '../../shared/api.ts';
 import { ProductError } from '../../shared/errors.ts';
 import { curl, jsonAnswer, NO_QUERY, problemAnswers } from '../openapi.ts';
@@ -36,12 +37,16 @@ export function checkLiveness(): RouteHandler<typeof livenessRoute> {
 
 export function checkReadiness(services: Services): RouteHandler<typeof readinessRoute> {
   return async (context) => {
-    if (!services.models.isReady) {
-      // Not waited for: who asks wants to know now.
-      services.models.prepare((work) => services.keepAlive(context, work)).catch(services.reportError);
-      throw new ProductError('server/not-ready', 'the model is being loaded; ask again in a moment');
-    }
+    requireReady(services, context);
     const { manifest } = await takeModel(services, context);
     return context.json({ status: 'ok' as const, model: manifest.modelId }, 200);
   };
+}
+
+/** Begins to load the champion where that has not begun. Errors: 'server/not-ready' until it is loaded. */
+export function requireReady(services: Services, context: Context): void {
+  if (services.models.isReady) return;
+  // Not waited for: who asks wants to know now.
+  services.models.prepare((work) => services.keepAlive(context, work)).catch(services.reportError);
+  throw new ProductError('server/not-ready', 'the model is being loaded; ask again in a moment');
 }

@@ -3,6 +3,7 @@
  * as a release does it, and nothing but requests and answers is looked at.
  */
 import { beforeAll, describe, expect, test } from 'vitest';
+import { oipInferenceResponseSchema, oipModelSchema } from '../../serve/oip/oip-schemas.ts';
 import { classificationSchema, modelHistorySchema, modelListSchema } from '../../shared/api.ts';
 import { channelPath, DEFAULT_CHANNEL, historyPath, modelFilePath, type Channel } from '../../shared/store.ts';
 import { readTinyFiles, tinyArchitecture, type ModelFiles } from '../support/tiny-model.ts';
@@ -106,6 +107,34 @@ export function describeSwap(name: string, open: () => SwapPlatform): void {
         { seq: 1, action: 'promote', champion: modelAt(0).modelId, at: '2026-11-21T12:00:01Z' },
         { seq: 0, action: 'start', champion: shippedId, at: null },
       ]);
+    });
+
+    test('answers with every version that a pointer has named, by the number of its change', async () => {
+      const { send } = open();
+      const model = await readAnswer(await send('/v2/models/resnet18'), oipModelSchema);
+      expect(model.versions).toEqual(['2', '1', '0']);
+      const ids = { 2: modelAt(1).modelId, 1: modelAt(0).modelId, 0: shippedId, previous: modelAt(0).modelId };
+      for (const [version, id] of Object.entries(ids)) {
+        const path = `/v2/models/resnet18/versions/${version}`;
+        const { inputs, properties } = await readAnswer(await send(path), oipModelSchema);
+        expect(properties['model_id']).toBe(id);
+        const [, height = 0, width = 0] = inputs[0]?.shape ?? [];
+        const data = Array.from({ length: height * width * 3 }, (_, index) => (index * 29) % 256);
+        const request = { inputs: [{ name: 'image', datatype: 'UINT8', shape: [1, height, width, 3], data }] };
+        const infer = async (versionName: string) => {
+          const init = { method: 'POST', body: JSON.stringify(request) };
+          const response = await send(`/v2/models/resnet18/versions/${versionName}/infer`, init);
+          return readAnswer(response, oipInferenceResponseSchema);
+        };
+        const answer = await infer(version);
+        expect(answer.parameters).toEqual({ model_id: id });
+        expect(answer.model_version).toBe(version === 'previous' ? id : version);
+        expect((await infer(id)).outputs).toEqual(answer.outputs);
+      }
+      const missing = await send('/v2/models/resnet18/versions/3');
+      expect(missing.status).toBe(404);
+      expect(await missing.json()).toEqual({ error: expect.stringContaining('its versions are 2, 1, 0;') });
+      expect((await ask()).model).toMatchObject({ id: modelAt(1).modelId, seq: 2 });
     });
 
     test('refuses a damaged model, tells that once, and takes the next good one', async () => {

@@ -24,9 +24,21 @@ const ROUTES = [
   'GET /openapi.json',
   'GET /readyz',
   'GET /samples',
+  'GET /v2',
+  'GET /v2/',
+  'GET /v2/health/live',
+  'GET /v2/health/ready',
+  'GET /v2/models',
+  'GET /v2/models/:name',
+  'GET /v2/models/:name/ready',
+  'GET /v2/models/:name/versions/:version',
+  'GET /v2/models/:name/versions/:version/ready',
   'POST /activations/:layer',
   'POST /classify',
   'POST /classify/json',
+  'POST /v2/models/:name/infer',
+  'POST /v2/models/:name/versions/:version/infer',
+  'POST /v2/repository/index',
 ];
 
 test('the server has these routes and no others', () => {
