@@ -6,7 +6,13 @@ import { loadModel } from '../../../serve/model-loader.ts';
 import { createModelPool, type ModelPool } from '../../../serve/model-pool/model-pool.ts';
 import { compileWasmModules } from '../../../serve/node/wasm-modules.ts';
 import { startWasmBackend } from '../../../serve/wasm-backend.ts';
-import { channelPath, DEFAULT_CHANNEL, modelFilePath } from '../../../shared/store.ts';
+import {
+  channelPath,
+  DEFAULT_CHANNEL,
+  modelFilePath,
+  type Channel,
+  type ChannelChange,
+} from '../../../shared/store.ts';
 import { readTinyFiles, type ModelFiles } from '../../support/tiny-model.ts';
 
 let models: ModelFiles[];
@@ -29,6 +35,8 @@ interface Bench {
   ask: (choice?: { model?: string; channel?: string }) => Promise<string>;
   take: (choice?: { model?: string; channel?: string }) => ReturnType<ModelPool['take']>;
   point: (index: number | null, seq: number, channel?: string) => void;
+  /** The same with the change that led there. */
+  change: (action: ChannelChange['action'], to: { index: number; seq: number; replaced: number | null }) => void;
   removePointer: () => void;
   /** Writes a file of a model again, changed in one bit. */
   damage: (index: number) => void;
@@ -78,6 +86,12 @@ function makeBench({ pointerTtlMs = 0, otherModels = 1 } = {}): Bench {
     },
     point: (index, seq, channel = DEFAULT_CHANNEL) =>
       writeJson(store, channelPath(channel), { champion: index === null ? null : idOf(index), seq, previous: [] }),
+    change(action, { index, seq, replaced }) {
+      const ids = { champion: idOf(index), replaced: replaced === null ? null : idOf(replaced) };
+      const change: ChannelChange = { seq, action, ...ids, at: '2026-11-21T12:00:00Z' };
+      const pointer: Channel = { champion: ids.champion, seq, previous: [ids.replaced], change };
+      writeJson(store, channelPath(DEFAULT_CHANNEL), pointer);
+    },
     removePointer: () => store.delete(channelPath(DEFAULT_CHANNEL)),
     damage(index) {
       const path = modelFilePath(idOf(index), 'group1-shard1of1.bin');
@@ -204,6 +218,33 @@ describe('the pointer', () => {
     bench.point(2, 2);
     expect(await bench.ask()).toBe(idOf(2));
     expect(bench.pool.isReady).toBe(true);
+  });
+});
+
+describe('a server that starts with a damaged champion', () => {
+  test.each([1, null])('answers with the one that it was promoted over (%s)', async (replaced) => {
+    const bench = makeBench();
+    bench.damage(2);
+    bench.change('promote', { index: 2, seq: 5, replaced });
+    const model = await bench.take();
+    model.release();
+    expect(model.reference).toMatchObject({ id: idOf(replaced ?? 0), channel: DEFAULT_CHANNEL, seq: 4 });
+    for (let round = 0; round < 5; round++) expect(await swap(bench)).toBe(idOf(replaced ?? 0));
+    expect(bench.logged).toMatchObject([{ code: 'model/damaged' }]);
+    bench.point(3, 6);
+    expect(await swap(bench)).toBe(idOf(3));
+  });
+
+  test('does not take a model that was rolled back, nor one that is damaged, too', async () => {
+    for (const action of ['rollback', 'promote'] as const) {
+      const bench = makeBench();
+      bench.damage(2);
+      if (action === 'promote') bench.damage(1);
+      bench.change(action, { index: 2, seq: 5, replaced: 1 });
+      await expect(bench.ask()).rejects.toMatchObject({
+        cause: { code: 'model/damaged', message: expect.stringContaining(idOf(2)) },
+      });
+    }
   });
 });
 
