@@ -1,6 +1,6 @@
 /** The pool with real models in memory: what is loaded, kept, freed and looked at when. */
 import { memory } from '@tensorflow/tfjs-core';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { AssetSource } from '../../../serve/asset-source.ts';
 import { loadModel } from '../../../serve/model-loader.ts';
 import { createModelPool, type ModelPool } from '../../../serve/model-pool/model-pool.ts';
@@ -40,6 +40,8 @@ interface Bench {
   removePointer: () => void;
   /** Writes a file of a model again, changed in one bit. */
   damage: (index: number) => void;
+  /** Lets all reads of a model's weights wait; call what it returns to let them go on. */
+  hold: (index: number) => () => void;
   logged: unknown[];
   /** Paths in the order in which they were read from the store. */
   reads: string[];
@@ -57,9 +59,11 @@ function makeBench({ pointerTtlMs = 0, otherModels = 1 } = {}): Bench {
   const logged: unknown[] = [];
   const reads: string[] = [];
   const kept: Promise<unknown>[] = [];
+  const held = new Map<string, Promise<void>>();
   const toSource = (files: typeof store, seen?: string[]): AssetSource => ({
     async read(path) {
       seen?.push(path);
+      await held.get(path);
       return files.get(path)?.slice();
     },
   });
@@ -98,6 +102,11 @@ function makeBench({ pointerTtlMs = 0, otherModels = 1 } = {}): Bench {
       const bytes = store.get(path)?.slice() ?? new Uint8Array(10);
       bytes[9] = (bytes[9] ?? 0) ^ 4;
       store.set(path, bytes);
+    },
+    hold(index) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      held.set(shardOf(index), promise);
+      return resolve;
     },
     logged,
     reads,
@@ -193,6 +202,30 @@ describe('the pointer', () => {
     bench.point(1, 3);
     expect(await swap(bench)).toBe(idOf(2));
     expect(bench.logged).toHaveLength(2);
+  });
+
+  test('that was read before the one in force does not come back when its model is loaded late', async () => {
+    const bench = makeBench();
+    await bench.ask();
+    vi.useFakeTimers({ toFake: ['Date'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const goOn = bench.hold(1);
+    bench.point(1, 1);
+    await bench.ask();
+    await expect.poll(() => bench.reads.includes(shardOf(1))).toBe(true);
+    // The look is overdue and given up; the next one finds a newer pointer.
+    vi.setSystemTime(Date.now() + 61_000);
+    bench.point(2, 2);
+    await bench.ask();
+    await expect.poll(() => bench.ask()).toBe(idOf(2));
+    // The store is not looked at any more, so that only the late load can change what answers.
+    bench.point(2, 2);
+    goOn();
+    await bench.settle();
+    expect(bench.pool).toMatchObject({ isReady: true });
+    const model = await bench.take();
+    model.release();
+    expect(model.reference).toMatchObject({ id: idOf(2), seq: 2 });
   });
 
   test('that is gone changes nothing, and one to no model means the shipped one', async () => {
