@@ -1,7 +1,7 @@
 /**
  * Follows the pointer of one channel. Requests make it look, at most once in `ttlMs`, and none of them waits for that: a
  * new champion is loaded and warmed beside the old one, then one reference is changed. What cannot be read or loaded is
- * refused and told once; the old champion goes on answering.
+ * refused and told once; the old champion goes on answering, and a server that starts then takes the old one, too.
  */
 import { ProductError } from '../../shared/errors.ts';
 import type { Pointer } from './model-catalogue.ts';
@@ -54,12 +54,21 @@ export function createChannelFollower(options: ChannelFollowerOptions): ChannelF
 
   async function start(): Promise<void> {
     const pointer = await readPointer();
-    await moveTo(pointer);
+    try {
+      await moveOrRefuse(pointer);
+    } catch (error) {
+      const isForNow = error instanceof ProductError && error.code === 'server/not-ready';
+      if (pointer.before === undefined || isForNow) throw error;
+      // Servers that ran before this one stayed with the old champion: so that all say the same, this one takes it too.
+      await moveTo(pointer.before).catch(() => Promise.reject(error));
+      report(error);
+    }
     lookedMs = Date.now();
   }
 
   async function moveTo(pointer: Pointer): Promise<void> {
-    const replaced = current?.champion;
+    const from = current;
+    const replaced = from?.champion;
     if (pointer.champion === replaced) {
       current = pointer;
       return;
@@ -69,6 +78,8 @@ export function createChannelFollower(options: ChannelFollowerOptions): ChannelF
       keepAlive: () => undefined,
       isUrgent: isKept || replaced !== undefined,
     });
+    // A load that was given up as overdue comes too late: what it read is older than what is in force by now.
+    if (current !== from) return lease.release();
     current = pointer;
     if (isKept) shelf.keep(pointer.champion);
     // In this order: a replaced model takes no place, so the new one is not freed for it.
@@ -85,10 +96,14 @@ export function createChannelFollower(options: ChannelFollowerOptions): ChannelF
       await moveOrRefuse(pointer);
       told = undefined;
     } catch (error) {
-      const text = String(error);
-      if (text !== told) reportError(error);
-      told = text;
+      report(error);
     }
+  }
+
+  function report(error: unknown): void {
+    const text = String(error);
+    if (text !== told) reportError(error);
+    told = text;
   }
 
   async function moveOrRefuse(pointer: Pointer): Promise<void> {

@@ -28,6 +28,8 @@ export interface Pointer {
   /** Ids of the champions before, newest first. */
   previous: string[];
   change: ChannelChange | undefined;
+  /** The pointer before the last promotion; absent after a rollback: that one left a model for a reason. */
+  before?: Pointer;
   /** Whether the store has this pointer; else it is the shipped one. */
   isStored: boolean;
 }
@@ -90,7 +92,7 @@ export function createModelCatalogue({ shipped, store }: CatalogueSources): Mode
   async function resolve(channel: string, pointer: Channel, isStored: boolean): Promise<Pointer> {
     const { champion, previous, seq, change } = pointer;
     const toId = async (modelId: string | null): Promise<string> => modelId ?? readShippedId();
-    return {
+    const resolved: Pointer = {
       channel,
       seq,
       champion: await toId(champion),
@@ -98,6 +100,10 @@ export function createModelCatalogue({ shipped, store }: CatalogueSources): Mode
       change,
       isStored,
     };
+    const [replaced, ...earlier] = resolved.previous;
+    if (change?.action !== 'promote' || replaced === undefined) return resolved;
+    const before = { ...resolved, seq: seq - 1, champion: replaced, previous: earlier, change: undefined };
+    return { ...resolved, before };
   }
 
   async function findSource(modelId: string): Promise<AssetSource> {

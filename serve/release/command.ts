@@ -34,8 +34,10 @@ const DEFAULT_STORE = 'store';
 
 export const STORE_HELP = `  --store STORE        where the models are (default: the folder ${DEFAULT_STORE}/), one of
                          a folder
-                         r2-local:BINDING        the bucket that wrangler.toml binds, as "npm run dev" has it
-                                                 (elsewhere: r2-local:BINDING?config=FILE&state=FOLDER)
+                         r2-local:BINDING        the bucket that wrangler.toml binds (MODELS), where "npm run dev"
+                                                 has it: in .wrangler/state beside that file, no account needed
+                                                 (elsewhere: r2-local:BINDING?config=FILE&state=FOLDER, as
+                                                 wrangler dev has --config and --persist-to)
                          s3://BUCKET[/FOLDER]    a bucket of R2 or S3, with the variables R2_ACCESS_KEY_ID and
                                                  R2_SECRET_ACCESS_KEY, and R2_ACCOUNT_ID or ?endpoint=URL[&region=R]`;
 

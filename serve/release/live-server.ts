@@ -11,17 +11,22 @@ export interface AskOptions {
   waitMs: number;
   /** Undefined for the server's default channel. */
   channel: string | undefined;
+  /** How long one answer may take. Default: {@link ANSWER_MS}. */
+  answerMs?: number;
 }
 
 const TRY_AGAIN_MS = 500;
+/** A server that takes the request and says nothing for so long says nothing. */
+const ANSWER_MS = 30_000;
 
 /**
  * Logits of each picture, in the order of the classes.
  *
  * Errors   'verify/unreachable', 'verify/other-model', 'verify/mismatch' for an answer that is none
  */
-export async function askServer({ url, expected, waitMs, channel }: AskOptions): Promise<number[][]> {
-  const { classNames } = expected.manifest;
+export async function askServer(options: AskOptions): Promise<number[][]> {
+  const { url, expected, waitMs, channel, answerMs = ANSWER_MS } = options;
+  const { classNames, modelId } = expected.manifest;
   const query = new URLSearchParams({
     top_k: String(classNames.length),
     ...(channel === undefined ? {} : { channel }),
@@ -30,7 +35,7 @@ export async function askServer({ url, expected, waitMs, channel }: AskOptions):
   const deadline = Date.now() + waitMs;
   const answers: number[][] = [];
   for (const { name, bytes } of expected.pictures) {
-    const body = await classifyUntil(address, bytes, { modelId: expected.manifest.modelId, deadline });
+    const body = await classifyUntil(address, bytes, { modelId, deadline, answerMs });
     const parsed = classificationSchema.safeParse(body);
     const logits = parsed.success ? orderLogits(parsed.data.predictions, classNames) : undefined;
     if (logits === undefined) {
@@ -47,10 +52,10 @@ export async function askServer({ url, expected, waitMs, channel }: AskOptions):
 async function classifyUntil(
   address: string,
   bytes: Uint8Array<ArrayBuffer>,
-  { modelId, deadline }: { modelId: string; deadline: number },
+  { modelId, deadline, answerMs }: { modelId: string; deadline: number; answerMs: number },
 ): Promise<unknown> {
   for (;;) {
-    const answer = await classify(address, bytes, modelId);
+    const answer = await classify(address, bytes, { modelId, answerMs });
     if (!(answer instanceof ProductError)) return answer.body;
     if (Date.now() >= deadline) throw answer;
     await new Promise((resolve) => setTimeout(resolve, TRY_AGAIN_MS));
@@ -61,13 +66,13 @@ async function classifyUntil(
 async function classify(
   address: string,
   bytes: Uint8Array<ArrayBuffer>,
-  modelId: string,
+  { modelId, answerMs }: { modelId: string; answerMs: number },
 ): Promise<{ body: unknown } | ProductError> {
   let response: Response;
   let text: string;
   try {
     const headers = { 'content-type': 'application/octet-stream' };
-    response = await fetch(address, { method: 'POST', body: bytes, headers });
+    response = await fetch(address, { method: 'POST', body: bytes, headers, signal: AbortSignal.timeout(answerMs) });
     text = await response.text();
   } catch (cause) {
     const reason = cause instanceof Error && cause.cause instanceof Error ? cause.cause.message : String(cause);

@@ -44,6 +44,9 @@ async function openStore(address: string, { environment, mayBeNew = false }: Ope
       `there is no store in ${address}; correct --store, or publish a model, which makes the folder`,
     );
   }
+  if (status !== undefined && !status.isDirectory()) {
+    throw new ProductError('store/missing', `${address} is a file, and a store is a folder; correct --store`);
+  }
   return openFolderStore(address);
 }
 

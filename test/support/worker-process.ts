@@ -1,9 +1,9 @@
 /** The Worker as `npm run dev` runs it: wrangler and workerd in processes of their own, with a local bucket. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { getPlatformProxy } from 'wrangler';
+import { findFreePort } from './free-port.ts';
 
 export interface WorkerProcess {
   url: string;
@@ -63,13 +63,4 @@ export async function openBucket({ state }: { state: string }): Promise<LocalBuc
     },
     close: () => proxy.dispose(),
   };
-}
-
-async function findFreePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }

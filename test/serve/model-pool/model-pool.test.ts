@@ -1,12 +1,18 @@
 /** The pool with real models in memory: what is loaded, kept, freed and looked at when. */
 import { memory } from '@tensorflow/tfjs-core';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { AssetSource } from '../../../serve/asset-source.ts';
 import { loadModel } from '../../../serve/model-loader.ts';
 import { createModelPool, type ModelPool } from '../../../serve/model-pool/model-pool.ts';
 import { compileWasmModules } from '../../../serve/node/wasm-modules.ts';
 import { startWasmBackend } from '../../../serve/wasm-backend.ts';
-import { channelPath, DEFAULT_CHANNEL, modelFilePath } from '../../../shared/store.ts';
+import {
+  channelPath,
+  DEFAULT_CHANNEL,
+  modelFilePath,
+  type Channel,
+  type ChannelChange,
+} from '../../../shared/store.ts';
 import { readTinyFiles, type ModelFiles } from '../../support/tiny-model.ts';
 
 let models: ModelFiles[];
@@ -29,9 +35,13 @@ interface Bench {
   ask: (choice?: { model?: string; channel?: string }) => Promise<string>;
   take: (choice?: { model?: string; channel?: string }) => ReturnType<ModelPool['take']>;
   point: (index: number | null, seq: number, channel?: string) => void;
+  /** The same with the change that led there. */
+  change: (action: ChannelChange['action'], to: { index: number; seq: number; replaced: number | null }) => void;
   removePointer: () => void;
   /** Writes a file of a model again, changed in one bit. */
   damage: (index: number) => void;
+  /** Lets all reads of a model's weights wait; call what it returns to let them go on. */
+  hold: (index: number) => () => void;
   logged: unknown[];
   /** Paths in the order in which they were read from the store. */
   reads: string[];
@@ -49,9 +59,11 @@ function makeBench({ pointerTtlMs = 0, otherModels = 1 } = {}): Bench {
   const logged: unknown[] = [];
   const reads: string[] = [];
   const kept: Promise<unknown>[] = [];
+  const held = new Map<string, Promise<void>>();
   const toSource = (files: typeof store, seen?: string[]): AssetSource => ({
     async read(path) {
       seen?.push(path);
+      await held.get(path);
       return files.get(path)?.slice();
     },
   });
@@ -78,12 +90,23 @@ function makeBench({ pointerTtlMs = 0, otherModels = 1 } = {}): Bench {
     },
     point: (index, seq, channel = DEFAULT_CHANNEL) =>
       writeJson(store, channelPath(channel), { champion: index === null ? null : idOf(index), seq, previous: [] }),
+    change(action, { index, seq, replaced }) {
+      const ids = { champion: idOf(index), replaced: replaced === null ? null : idOf(replaced) };
+      const change: ChannelChange = { seq, action, ...ids, at: '2026-11-21T12:00:00Z' };
+      const pointer: Channel = { champion: ids.champion, seq, previous: [ids.replaced], change };
+      writeJson(store, channelPath(DEFAULT_CHANNEL), pointer);
+    },
     removePointer: () => store.delete(channelPath(DEFAULT_CHANNEL)),
     damage(index) {
       const path = modelFilePath(idOf(index), 'group1-shard1of1.bin');
       const bytes = store.get(path)?.slice() ?? new Uint8Array(10);
       bytes[9] = (bytes[9] ?? 0) ^ 4;
       store.set(path, bytes);
+    },
+    hold(index) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      held.set(shardOf(index), promise);
+      return resolve;
     },
     logged,
     reads,
@@ -181,6 +204,30 @@ describe('the pointer', () => {
     expect(bench.logged).toHaveLength(2);
   });
 
+  test('that was read before the one in force does not come back when its model is loaded late', async () => {
+    const bench = makeBench();
+    await bench.ask();
+    vi.useFakeTimers({ toFake: ['Date'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const goOn = bench.hold(1);
+    bench.point(1, 1);
+    await bench.ask();
+    await expect.poll(() => bench.reads.includes(shardOf(1))).toBe(true);
+    // The look is overdue and given up; the next one finds a newer pointer.
+    vi.setSystemTime(Date.now() + 61_000);
+    bench.point(2, 2);
+    await bench.ask();
+    await expect.poll(() => bench.ask()).toBe(idOf(2));
+    // The store is not looked at any more, so that only the late load can change what answers.
+    bench.point(2, 2);
+    goOn();
+    await bench.settle();
+    expect(bench.pool).toMatchObject({ isReady: true });
+    const model = await bench.take();
+    model.release();
+    expect(model.reference).toMatchObject({ id: idOf(2), seq: 2 });
+  });
+
   test('that is gone changes nothing, and one to no model means the shipped one', async () => {
     const bench = makeBench();
     bench.point(1, 1);
@@ -204,6 +251,33 @@ describe('the pointer', () => {
     bench.point(2, 2);
     expect(await bench.ask()).toBe(idOf(2));
     expect(bench.pool.isReady).toBe(true);
+  });
+});
+
+describe('a server that starts with a damaged champion', () => {
+  test.each([1, null])('answers with the one that it was promoted over (%s)', async (replaced) => {
+    const bench = makeBench();
+    bench.damage(2);
+    bench.change('promote', { index: 2, seq: 5, replaced });
+    const model = await bench.take();
+    model.release();
+    expect(model.reference).toMatchObject({ id: idOf(replaced ?? 0), channel: DEFAULT_CHANNEL, seq: 4 });
+    for (let round = 0; round < 5; round++) expect(await swap(bench)).toBe(idOf(replaced ?? 0));
+    expect(bench.logged).toMatchObject([{ code: 'model/damaged' }]);
+    bench.point(3, 6);
+    expect(await swap(bench)).toBe(idOf(3));
+  });
+
+  test('does not take a model that was rolled back, nor one that is damaged, too', async () => {
+    for (const action of ['rollback', 'promote'] as const) {
+      const bench = makeBench();
+      bench.damage(2);
+      if (action === 'promote') bench.damage(1);
+      bench.change(action, { index: 2, seq: 5, replaced: 1 });
+      await expect(bench.ask()).rejects.toMatchObject({
+        cause: { code: 'model/damaged', message: expect.stringContaining(idOf(2)) },
+      });
+    }
   });
 });
 

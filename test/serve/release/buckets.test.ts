@@ -1,4 +1,5 @@
 /** A release day in a bucket: R2 of this machine, and a real S3 server, through the command line alone. */
+import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -84,6 +85,20 @@ describe('in local R2', () => {
     const { status, reported } = await release(['history', '--store', store.replace('MODELS', 'MODEL')]);
     expect(status).toBe(1);
     expect(reported).toMatch(/^store\/missing: .* binds no bucket as MODEL; it binds MODELS: /);
+  });
+
+  it('says in one line that a configuration cannot be read', async () => {
+    const config = join(root, 'damaged.toml');
+    await writeFile(config, '[[r2_buckets]\n');
+    const { status, reported } = await release(['history', '--store', `r2-local:MODELS?config=${config}`]);
+    expect(status).toBe(1);
+    expect(reported).toMatch(/^store\/unavailable: .*damaged\.toml cannot be read: Invalid TOML/);
+  });
+
+  it('is in the folder that is named, also when there is a plus in it', { timeout: 120_000 }, async () => {
+    const plus = store.replace(/state=.*/, `state=${join(root, 'a+b')}`);
+    expect((await release(['publish', join(root, 'first'), '--store', plus])).status).toBe(0);
+    expect(existsSync(join(root, 'a+b/v3/r2'))).toBe(true);
   });
 });
 

@@ -4,7 +4,10 @@ import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { beforeAll, afterAll, expect, it, onTestFinished } from 'vitest';
+import { openFolderStore } from '../../../serve/node/folder-store.ts';
 import { startServer, type RunningServer } from '../../../serve/node/server.ts';
+import { computeAnswers } from '../../../serve/release/known-answers.ts';
+import { askServer } from '../../../serve/release/live-server.ts';
 import type { Classification } from '../../../shared/api.ts';
 import type { ModelManifest } from '../../../shared/manifest.ts';
 import { release } from '../../support/release-command.ts';
@@ -122,4 +125,19 @@ it('says that nobody answers, or nobody who knows models', async () => {
   other.close();
   await once(other, 'close');
   expect((await verify(`http://127.0.0.1:${port}`, 0)).reported).toMatch(/verify\/unreachable: .* does not answer/);
+});
+
+it('gives a server up that takes the request and never answers', async () => {
+  const silent = createServer(() => undefined).listen(0, '127.0.0.1');
+  onTestFinished(() => {
+    silent.closeAllConnections();
+    silent.close();
+  });
+  await once(silent, 'listening');
+  const url = `http://127.0.0.1:${(silent.address() as AddressInfo).port}`;
+  const expected = await computeAnswers(openFolderStore(storeOf(0)), 'resnet18');
+  await expect(askServer({ url, expected, waitMs: 0, channel: undefined, answerMs: 200 })).rejects.toMatchObject({
+    code: 'verify/unreachable',
+    message: expect.stringContaining('does not answer (TimeoutError'),
+  });
 });
