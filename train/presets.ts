@@ -60,6 +60,19 @@ const PRESETS = {
     lastGamma: 1,
     precision: 'bfloat16',
   },
+  /**
+   * The last epochs of a run that was stopped while its rate was high (`--from`): the rate only falls. What such a run
+   * has learned shows only after it.
+   */
+  cooldown: {
+    ...BASE,
+    epochs: 3,
+    augment: { ...BASE.augment, crop: { padding: 2, mode: 'reflect' } },
+    schedule: { kind: 'one-cycle', peak: 0.05, warmupShare: 0, finalShare: 0 },
+    weightAverage: { decay: 0.98, everySteps: 5, statisticsBatches: 80 },
+    lastGamma: 1,
+    precision: 'bfloat16',
+  },
   /** The smallest member of the CIFAR family, 78 thousand parameters: to try the pipeline on any machine. */
   tiny: {
     ...BASE,
