@@ -16,6 +16,7 @@ import { isWorthLogging, problemHeaders, toProblem } from './problem.ts';
 import * as activations from './routes/activations.ts';
 import * as classify from './routes/classify.ts';
 import * as docs from './routes/docs.ts';
+import * as evaluation from './routes/evaluation.ts';
 import * as health from './routes/health.ts';
 import * as models from './routes/models.ts';
 import * as samples from './routes/samples.ts';
@@ -39,6 +40,9 @@ export function createApp(services: Services): OpenAPIHono {
   app.openapi(models.listModelsRoute, models.listModels(services));
   app.openapi(models.readHistoryRoute, models.readHistory(services));
   app.openapi(models.readModelRoute, models.readModel(services));
+  app.openapi(evaluation.readChampionEvaluationRoute, evaluation.readChampionEvaluation(services));
+  app.openapi(evaluation.readModelEvaluationRoute, evaluation.readModelEvaluation(services));
+  app.openapi(evaluation.compareModelsRoute, evaluation.compareModels(services));
   app.openapi(samples.listSamplesRoute, samples.listSamples(services));
   app.openapi(health.livenessRoute, health.checkLiveness());
   app.openapi(health.readinessRoute, health.checkReadiness(services));

@@ -38,6 +38,8 @@ export const PROBLEM_KINDS: Readonly<Record<ProblemCode, ProblemKind>> = {
   'sample/unknown': { status: 404, title: 'There is no such sample' },
   'model/unknown': { status: 404, title: 'There is no such model' },
   'channel/unknown': { status: 404, title: 'There is no such channel' },
+  'evaluation/missing': { status: 404, title: 'The model has no such measurement' },
+  'evaluation/incomparable': { status: 409, title: 'The models were not measured on the same images' },
   'server/not-ready': { status: 503, title: 'The model is not loaded' },
   internal: { status: 500, title: 'The server made an error' },
 };
@@ -55,9 +57,11 @@ export function toProblem(error: unknown): Problem & { status: ContentfulStatusC
   return Object.keys(told.details).length === 0 ? problem : { ...problem, details: told.details };
 }
 
-/** Whether the operator should know: what the caller did not cause, but not that loading takes a while. */
+/** Whether the operator should know: what the caller did not cause, but neither that loading takes a while nor gaps. */
 export function isWorthLogging(error: unknown): boolean {
-  const isWaiting = error instanceof ProductError && error.code === 'server/not-ready' && error.cause === undefined;
+  if (!(error instanceof ProductError)) return true;
+  if (error.code === 'evaluation/missing' || error.code === 'evaluation/incomparable') return false;
+  const isWaiting = error.code === 'server/not-ready' && error.cause === undefined;
   return !isRequestError(error) && !isWaiting;
 }
 

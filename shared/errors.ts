@@ -60,6 +60,8 @@ export const ARTIFACT_ERROR_CODES = [
   'model/version',
   'model/unsupported',
   'evaluation/mismatch',
+  'evaluation/missing',
+  'evaluation/incomparable',
   'parity/failed',
   'store/unavailable',
   'store/missing',
