@@ -15,6 +15,7 @@ import { findFile } from './page-files.ts';
 import { isWorthLogging, problemHeaders, toProblem } from './problem.ts';
 import * as activations from './routes/activations.ts';
 import * as classify from './routes/classify.ts';
+import * as evaluate from './routes/evaluate.ts';
 import * as docs from './routes/docs.ts';
 import * as evaluation from './routes/evaluation.ts';
 import * as health from './routes/health.ts';
@@ -42,6 +43,7 @@ export function createApp(services: Services): OpenAPIHono {
   app.openapi(models.readModelRoute, models.readModel(services));
   app.openapi(evaluation.readChampionEvaluationRoute, evaluation.readChampionEvaluation(services));
   app.openapi(evaluation.readModelEvaluationRoute, evaluation.readModelEvaluation(services));
+  app.openapi(evaluate.evaluateRoute, evaluate.evaluate(services));
   app.openapi(evaluation.compareModelsRoute, evaluation.compareModels(services));
   app.openapi(samples.listSamplesRoute, samples.listSamples(services));
   app.openapi(health.livenessRoute, health.checkLiveness());

@@ -31,6 +31,7 @@ const COMPONENTS = {
   EvaluationReport: evaluation.evaluationReportSchema,
   RobustnessReport: evaluation.robustnessReportSchema,
   ModelEvaluation: evaluation.modelEvaluationSchema,
+  EvaluationEvent: evaluation.evaluationEventSchema,
   ModelComparison: evaluation.modelComparisonSchema,
   Health: api.healthSchema,
   Readiness: api.readinessSchema,

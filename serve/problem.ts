@@ -41,6 +41,7 @@ export const PROBLEM_KINDS: Readonly<Record<ProblemCode, ProblemKind>> = {
   'evaluation/missing': { status: 404, title: 'The model has no such measurement' },
   'evaluation/incomparable': { status: 409, title: 'The models were not measured on the same images' },
   'server/not-ready': { status: 503, title: 'The model is not loaded' },
+  'server/busy': { status: 503, title: 'The server has too much to do' },
   internal: { status: 500, title: 'The server made an error' },
 };
 
@@ -57,10 +58,13 @@ export function toProblem(error: unknown): Problem & { status: ContentfulStatusC
   return Object.keys(told.details).length === 0 ? problem : { ...problem, details: told.details };
 }
 
+/** Gaps and refusals that the operator has decided on. */
+const NO_TROUBLE: readonly string[] = ['evaluation/missing', 'evaluation/incomparable', 'server/busy'];
+
 /** Whether the operator should know: what the caller did not cause, but neither that loading takes a while nor gaps. */
 export function isWorthLogging(error: unknown): boolean {
   if (!(error instanceof ProductError)) return true;
-  if (error.code === 'evaluation/missing' || error.code === 'evaluation/incomparable') return false;
+  if (NO_TROUBLE.includes(error.code)) return false;
   const isWaiting = error.code === 'server/not-ready' && error.cause === undefined;
   return !isRequestError(error) && !isWaiting;
 }

@@ -29,6 +29,7 @@ export const PROBLEM_CODES = [
   'evaluation/missing',
   'evaluation/incomparable',
   'server/not-ready',
+  'server/busy',
   'internal',
 ] as const;
 

@@ -85,6 +85,7 @@ export const ARTIFACT_ERROR_CODES = [
   'server/store',
   'server/pointer-ttl',
   'server/not-ready',
+  'server/busy',
   'web/not-built',
   'internal',
 ] as const;

@@ -1,5 +1,6 @@
 /** The bodies of everything about evaluation, as schemas; the other part of the HTTP contract is `api.ts`. */
 import { z } from 'zod';
+import { modelReferenceSchema, problemSchema } from './api.ts';
 import { calibrationSchema, parityRecordSchema, evaluationSchema, manifestSchema, shareSchema } from './manifest.ts';
 
 const countSchema = z.int().nonnegative();
@@ -93,6 +94,26 @@ export const modelComparisonSchema = z.object({
   ),
 });
 
+/** What `POST /evaluate` takes. */
+export const EVALUATION_MEDIA_TYPES = {
+  records: 'application/octet-stream',
+  lines: 'application/x-ndjson',
+  form: 'multipart/form-data',
+} as const;
+
+/** What it tells, in this order; `problem` ends it instead of `result`. */
+export const evaluationEventSchema = z.discriminatedUnion('type', [
+  z.object({
+    type: z.literal('start'),
+    model: modelReferenceSchema,
+    total: countSchema.nullable().describe('Pictures to come, where the request says so.'),
+  }),
+  z.object({ type: z.literal('progress'), n: countSchema, correct: countSchema, accuracy: z.number() }),
+  z.object({ type: z.literal('result'), model: modelReferenceSchema, report: evaluationReportSchema }),
+  z.object({ type: z.literal('problem'), problem: problemSchema }),
+]);
+
+export type EvaluationEvent = z.infer<typeof evaluationEventSchema>;
 export type ModelEvaluation = z.infer<typeof modelEvaluationSchema>;
 export type ModelComparison = z.infer<typeof modelComparisonSchema>;
 export type MissingPart = z.infer<typeof missingPartSchema>;

@@ -15,6 +15,7 @@ import { tinyArchitecture, writeTinyStore } from '../support/tiny-model.ts';
 import { describeApiErrors } from './api-errors.ts';
 import { classify, drawPicture, type Send } from './api-client.ts';
 import { describeApi } from './api.ts';
+import { describeEvaluateApi } from './api-evaluate.ts';
 import { describeEvaluationApi } from './api-evaluation.ts';
 
 let server: RunningServer;
@@ -44,6 +45,7 @@ async function sendBroken(): Promise<Response> {
   const app = createApp({
     models: createBrokenModels(unused),
     decoder: { decode: unused },
+    evaluation: { images: 1, bytes: 1, running: 1 },
     samples: { list: unused, read: unused },
     keepAlive: () => undefined,
     reportError: (error) => logged.push(error),
@@ -59,6 +61,7 @@ async function sendBroken(): Promise<Response> {
 
 describeApi('Node', send);
 describeEvaluationApi('Node', send);
+describeEvaluateApi('Node', send);
 describeApiErrors('Node', { send, sendBroken });
 
 describe('the Node server', () => {

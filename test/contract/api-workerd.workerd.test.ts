@@ -4,6 +4,7 @@ import { env, exports } from 'cloudflare:workers';
 import worker from '../../serve/worker.ts';
 import { describeApiErrors } from './api-errors.ts';
 import { describeApi } from './api.ts';
+import { describeEvaluateApi } from './api-evaluate.ts';
 import { describeEvaluationApi } from './api-evaluation.ts';
 import type { Send } from './api-client.ts';
 
@@ -21,4 +22,5 @@ async function sendBroken(): Promise<Response> {
 
 describeApi('workerd', send);
 describeEvaluationApi('workerd', send);
+describeEvaluateApi('workerd', send);
 describeApiErrors('workerd', { send, sendBroken });

@@ -8,6 +8,7 @@ const unused = (): Promise<never> => Promise.reject(new Error('not used here'));
 const app = createApp({
   models: createBrokenModels(unused),
   decoder: { decode: unused },
+  evaluation: { images: 1, bytes: 1, running: 1 },
   samples: { list: unused, read: unused },
   keepAlive: () => undefined,
   reportError: () => undefined,
@@ -30,6 +31,7 @@ const ROUTES = [
   'POST /activations/:layer',
   'POST /classify',
   'POST /classify/json',
+  'POST /evaluate',
 ];
 
 test('the server has these routes and no others', () => {
