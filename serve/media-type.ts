@@ -14,23 +14,39 @@ export type ActivationFormat = keyof typeof ACTIVATION_MEDIA_TYPES;
 export const ACTIVATION_FORMATS = Object.keys(ACTIVATION_MEDIA_TYPES) as [ActivationFormat, ...ActivationFormat[]];
 
 /**
+ * The media type of the greatest quality, the first one where the caller does not care.
+ *
+ * Errors   'request/not-acceptable' when each has quality 0
+ */
+export function chooseMediaType<Type extends string>(
+  accept: string | undefined,
+  offers: readonly [Type, ...Type[]],
+  hint = '',
+): Type {
+  const [usual] = offers;
+  if (accept === undefined || accept.trim() === '') return usual;
+  const ranges = accept.split(',').map(parseRange);
+  const qualities = offers.map((offer) => qualityOf(offer, ranges));
+  const best = Math.max(...qualities);
+  const chosen = offers[qualities.indexOf(best)];
+  if (best > 0 && chosen !== undefined) return chosen;
+  throw new ProductError(
+    'request/not-acceptable',
+    `Accept is "${accept}"; one of ${offers.join(', ')} is expected${hint}`,
+    { details: { offers } },
+  );
+}
+
+/**
  * The form of the greatest quality (RFC 9110, 12.5.1); JSON where the caller does not care, as curl does not.
  *
  * Errors   'request/not-acceptable' when every form has quality 0
  */
 export function negotiateFormat(accept: string | undefined): ActivationFormat {
-  if (accept === undefined || accept.trim() === '') return 'json';
-  const ranges = accept.split(',').map(parseRange);
-  const qualities = ACTIVATION_FORMATS.map((format) => qualityOf(ACTIVATION_MEDIA_TYPES[format], ranges));
-  const best = Math.max(...qualities);
-  const format = ACTIVATION_FORMATS[qualities.indexOf(best)];
-  if (best > 0 && format !== undefined) return format;
-  const offers = Object.values(ACTIVATION_MEDIA_TYPES);
-  throw new ProductError(
-    'request/not-acceptable',
-    `Accept is "${accept}"; one of ${offers.join(', ')} is expected; or say format=${ACTIVATION_FORMATS.join(', ')}`,
-    { details: { offers } },
-  );
+  const [usual, ...others] = ACTIVATION_FORMATS.map((format) => ACTIVATION_MEDIA_TYPES[format]);
+  if (usual === undefined) throw new Error('internal: no forms');
+  const type = chooseMediaType(accept, [usual, ...others], `; or say format=${ACTIVATION_FORMATS.join(', ')}`);
+  return ACTIVATION_FORMATS.find((format) => ACTIVATION_MEDIA_TYPES[format] === type) ?? 'json';
 }
 
 interface MediaRange {

@@ -4,6 +4,7 @@
  */
 import { z, type OpenAPIHono } from '@hono/zod-openapi';
 import * as api from '../shared/api.ts';
+import * as evaluation from '../shared/evaluation-api.ts';
 import { onlyFields } from './invalid-request.ts';
 import * as oip from './oip/oip-schemas.ts';
 import { PROBLEM_KINDS, type ProblemCode } from './problem.ts';
@@ -28,6 +29,11 @@ const COMPONENTS = {
   ModelDetail: api.modelDetailSchema,
   ChannelEvent: api.channelEventSchema,
   ModelHistory: api.modelHistorySchema,
+  EvaluationReport: evaluation.evaluationReportSchema,
+  RobustnessReport: evaluation.robustnessReportSchema,
+  ModelEvaluation: evaluation.modelEvaluationSchema,
+  EvaluationEvent: evaluation.evaluationEventSchema,
+  ModelComparison: evaluation.modelComparisonSchema,
   Health: api.healthSchema,
   Readiness: api.readinessSchema,
   OipError: oip.oipErrorSchema,

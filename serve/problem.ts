@@ -38,7 +38,10 @@ export const PROBLEM_KINDS: Readonly<Record<ProblemCode, ProblemKind>> = {
   'sample/unknown': { status: 404, title: 'There is no such sample' },
   'model/unknown': { status: 404, title: 'There is no such model' },
   'channel/unknown': { status: 404, title: 'There is no such channel' },
+  'evaluation/missing': { status: 404, title: 'The model has no such measurement' },
+  'evaluation/incomparable': { status: 409, title: 'The models were not measured on the same images' },
   'server/not-ready': { status: 503, title: 'The model is not loaded' },
+  'server/busy': { status: 503, title: 'The server has too much to do' },
   internal: { status: 500, title: 'The server made an error' },
 };
 
@@ -55,9 +58,14 @@ export function toProblem(error: unknown): Problem & { status: ContentfulStatusC
   return Object.keys(told.details).length === 0 ? problem : { ...problem, details: told.details };
 }
 
-/** Whether the operator should know: what the caller did not cause, but not that loading takes a while. */
+/** Gaps and refusals that the operator has decided on. */
+const NO_TROUBLE: readonly string[] = ['evaluation/missing', 'evaluation/incomparable', 'server/busy'];
+
+/** Whether the operator should know: what the caller did not cause, but neither that loading takes a while nor gaps. */
 export function isWorthLogging(error: unknown): boolean {
-  const isWaiting = error instanceof ProductError && error.code === 'server/not-ready' && error.cause === undefined;
+  if (!(error instanceof ProductError)) return true;
+  if (NO_TROUBLE.includes(error.code)) return false;
+  const isWaiting = error.code === 'server/not-ready' && error.cause === undefined;
   return !isRequestError(error) && !isWaiting;
 }
 

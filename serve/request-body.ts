@@ -28,7 +28,7 @@ export function readRawBody(request: Request): Promise<Uint8Array<ArrayBuffer>> 
  */
 export async function readFiles(request: Request, { maxFiles }: { maxFiles: number }): Promise<File[]> {
   const files: File[] = [];
-  for (const [field, value] of (await parseForm(request)).entries()) {
+  for (const [field, value] of (await parseForm(request, API_LIMITS.bytesPerRequest)).entries()) {
     if (typeof value === 'string') {
       throw new ProductError('request/invalid', `the form field "${field}" is text; only files are expected`);
     }
@@ -66,7 +66,7 @@ export async function readJsonBody<Schema extends z.ZodType>(
     );
   }
   const body = await readBody(request, { maxBytes: JSON_LIMIT_BYTES, code: 'request/too-large' });
-  const parsed = schema.safeParse(parseJson(body), { error: explainIssue });
+  const parsed = schema.safeParse(parseJson(body, '{"image": "<base64>"}'), { error: explainIssue });
   if (parsed.success) return parsed.data;
   throw invalidRequest('the body', parsed.error);
 }
@@ -104,7 +104,10 @@ export async function readBody(request: Pick<Request, 'body'>, limit: BodyLimit)
 }
 
 /** Errors: the limit's code, 'request/empty', 'request/aborted'. */
-async function* readLimited(body: ReadableStream | null, { maxBytes, code }: BodyLimit): AsyncGenerator<Uint8Array> {
+export async function* readLimited(
+  body: ReadableStream | null,
+  { maxBytes, code }: BodyLimit,
+): AsyncGenerator<Uint8Array> {
   let sizeBytes = 0;
   for await (const chunk of readChunks(body)) {
     sizeBytes += chunk.length;
@@ -164,8 +167,8 @@ function joinChunks(chunks: readonly Uint8Array[], sizeBytes: number): Uint8Arra
 }
 
 /** The parser reads the body itself, so that nobody else holds it meanwhile. */
-async function parseForm(request: Request): Promise<FormData> {
-  const chunks = readLimited(request.body, { maxBytes: API_LIMITS.bytesPerRequest, code: 'request/too-large' });
+export async function parseForm(request: Request, maxBytes: number): Promise<FormData> {
+  const chunks = readLimited(request.body, { maxBytes, code: 'request/too-large' });
   let failure: unknown;
   const body = new ReadableStream<Uint8Array>({
     async pull(controller) {
@@ -195,16 +198,17 @@ async function parseForm(request: Request): Promise<FormData> {
   }
 }
 
-function parseJson(body: Uint8Array): unknown {
+/** `expected` is what to send. Errors: 'request/malformed-json'. */
+export function parseJson(body: Uint8Array, expected: string): unknown {
   try {
     return JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: false }).decode(body)) as unknown;
   } catch (cause) {
-    throw new ProductError('request/malformed-json', 'the body is not JSON in UTF-8; send {"image": "<base64>"}', {
+    throw new ProductError('request/malformed-json', `the body is not JSON in UTF-8; send ${expected}`, {
       cause,
     });
   }
 }
 
-function mediaTypeOf(request: Request): string {
+export function mediaTypeOf(request: Request): string {
   return (request.headers.get('content-type') ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
 }

@@ -4,6 +4,7 @@ import { createMiddleware } from 'hono/factory';
 import { MODEL_ID_HEADER, MODEL_SEQ_HEADER, type ModelReference } from '../shared/api.ts';
 import type { ImageDecoder } from '../shared/image/decode.ts';
 import type { FoundModel, ModelChoice, ModelPool, TakenModel } from './model-pool/model-pool.ts';
+import type { EvaluationLimits } from './labelled-images.ts';
 import type { PageFiles } from './page-files.ts';
 import type { SampleShelf } from './samples.ts';
 
@@ -11,6 +12,8 @@ export interface Services {
   models: ModelPool;
   decoder: ImageDecoder;
   samples: SampleShelf;
+  /** What one evaluation on a caller's pictures may take. */
+  evaluation: EvaluationLimits;
   /** Keep work going that a request began and others wait for, also when that request ends. */
   keepAlive: (context: Context, work: Promise<unknown>) => void;
   /** For errors that the caller did not cause. */
@@ -38,6 +41,40 @@ export async function takeModel(services: Services, context: Context, choice: Mo
   taken.set(context, [...(taken.get(context) ?? []), lent]);
   nameModel(context, model.reference);
   return lent;
+}
+
+/**
+ * The same for an answer that uses the model while its body is sent: it is given back by `release()` only, which then
+ * calls `released`, once; so is `released` when no model could be taken.
+ */
+export async function holdModel(
+  services: Services,
+  context: Context,
+  choice: ModelChoice,
+  released: () => void,
+): Promise<TakenModel> {
+  const keepAlive = (work: Promise<unknown>): void => services.keepAlive(context, work);
+  let model: TakenModel;
+  try {
+    model = await services.models.take(choice, keepAlive);
+  } catch (error) {
+    released();
+    throw error;
+  }
+  const { promise: ended, resolve: markEnded } = Promise.withResolvers<void>();
+  keepAlive(ended);
+  nameModel(context, model.reference);
+  let isHeld = true;
+  return {
+    ...model,
+    release() {
+      if (!isHeld) return;
+      isHeld = false;
+      model.release();
+      markEnded();
+      released();
+    },
+  };
 }
 
 /** The same for an answer that needs no loaded model, only its files. Errors: the same. */

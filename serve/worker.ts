@@ -22,6 +22,9 @@ const SHIPPED_FOLDER = 'models/';
 /** Models in memory beside the champion: an isolate has 128 MB for all it does. */
 const OTHER_MODELS = 1;
 
+/** About 10 s of the 30 s of processor time that a request has, and little of the memory. */
+const EVALUATION_LIMITS = { images: 200, bytes: 8 * 1024 * 1024, running: 1 };
+
 /** One per isolate; it lives as long as the isolate, and its bindings with it. */
 let app: OpenAPIHono | undefined;
 
@@ -47,6 +50,7 @@ function createWorkerApp({ ASSETS: assets, MODELS, POINTER_TTL_MS }: Env): OpenA
       reportError,
     }),
     decoder: createImageDecoder({ jpeg, webp }),
+    evaluation: EVALUATION_LIMITS,
     samples: createSampleShelf(readAssets(assets)),
     keepAlive: (context, work) => context.executionCtx.waitUntil(work),
     reportError,

@@ -23,8 +23,15 @@ export const MODEL_SEQ_HEADER = 'x-model-seq';
 
 export const PROBLEM_MEDIA_TYPE = 'application/problem+json';
 
-/** Codes that a caller may be told: errors of its own, and two of the server's. */
-export const PROBLEM_CODES = [...REQUEST_ERROR_CODES, 'server/not-ready', 'internal'] as const;
+/** Codes that a caller may be told: errors of its own, and those of the operator's that it must know. */
+export const PROBLEM_CODES = [
+  ...REQUEST_ERROR_CODES,
+  'evaluation/missing',
+  'evaluation/incomparable',
+  'server/not-ready',
+  'server/busy',
+  'internal',
+] as const;
 
 /** RFC 9457 problem details; `code` is stable, `detail` says what was got, what was expected and what to do. */
 export const problemSchema = z.object({

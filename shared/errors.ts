@@ -64,6 +64,8 @@ export const ARTIFACT_ERROR_CODES = [
   'model/version',
   'model/unsupported',
   'evaluation/mismatch',
+  'evaluation/missing',
+  'evaluation/incomparable',
   'parity/failed',
   'store/unavailable',
   'store/missing',
@@ -87,6 +89,7 @@ export const ARTIFACT_ERROR_CODES = [
   'server/store',
   'server/pointer-ttl',
   'server/not-ready',
+  'server/busy',
   'web/not-built',
   'internal',
 ] as const;

@@ -10,6 +10,7 @@ import { ProductError } from './errors.ts';
 import { buildLayerTable, INPUT_LAYER, LOGITS_LAYER, PROBABILITIES_LAYER, sizeOf } from './resnet.ts';
 import type { LayerTable } from './resnet.ts';
 import { sha256Schema } from './sha256.ts';
+import { answersSchema } from './test-answers.ts';
 
 export const MANIFEST_VERSION = 1;
 export const MANIFEST_FILE = 'manifest.json';
@@ -207,6 +208,47 @@ export const metricsSchema = z.strictObject({
   confusion: z.array(z.array(z.int().nonnegative())),
 });
 
+/** A proportion with its Wilson interval at 95 %. */
+export const shareSchema = z.object({ value: z.number(), interval });
+
+/** How right the answers of each confidence are; computed by `metrics.ts`. */
+const reliabilitySchema = z.strictObject({
+  loss: z.number(),
+  expectedCalibrationError: z.number(),
+  bins: z.array(
+    z.strictObject({
+      low: z.number(),
+      high: z.number(),
+      count: z.int().nonnegative(),
+      confidence: z.number().nullable(),
+      accuracy: shareSchema.nullable(),
+    }),
+  ),
+});
+
+/** The probabilities before and after the temperature. */
+export const calibrationSchema = z.strictObject({
+  temperature: z.number().positive(),
+  before: reliabilitySchema,
+  after: reliabilitySchema,
+});
+
+/** Right answers to corrupted images. */
+const robustnessSchema = z.strictObject({
+  createdAt: z.string(),
+  command: z.string(),
+  /** Names the rules by which images are corrupted. */
+  definition: z.string(),
+  seed: z.int(),
+  /** How many images, the first ones of the test set. */
+  images: z.int().positive(),
+  /** Right answers to them as they are. */
+  correct: z.int().nonnegative(),
+  corruptions: z
+    .array(z.strictObject({ name: z.string(), severity: z.int().positive(), correct: z.int().nonnegative() }))
+    .min(1),
+});
+
 /** One comparison of two runtimes on the same images. */
 export const parityRecordSchema = z.strictObject({
   reference: z.string(),
@@ -246,12 +288,19 @@ export const evaluationSchema = z.strictObject({
   commit: z.string().nullable(),
   command: z.string(),
   metrics: metricsSchema.nullable(),
+  /** Missing, as are the answers, when an older version measured the model. */
+  calibration: calibrationSchema.optional(),
+  answers: answersSchema.optional(),
+  /** Missing when it was not asked for. */
+  robustness: robustnessSchema.optional(),
   parity: z.array(parityRecordSchema),
   /** Missing when the folder was made without the run's log, or by an older version. */
   training: trainingRecordSchema.optional(),
 });
 
 export type Metrics = z.infer<typeof metricsSchema>;
+export type Calibration = z.infer<typeof calibrationSchema>;
+export type Robustness = z.infer<typeof robustnessSchema>;
 export type TrainingRecord = z.infer<typeof trainingRecordSchema>;
 export type ParityRecord = z.infer<typeof parityRecordSchema>;
 export type Evaluation = z.infer<typeof evaluationSchema>;

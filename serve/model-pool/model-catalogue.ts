@@ -3,7 +3,13 @@
  * shipped with. Reads files only; nothing is loaded here.
  */
 import { ProductError } from '../../shared/errors.ts';
-import { MANIFEST_FILE, type ModelManifest } from '../../shared/manifest.ts';
+import {
+  EVALUATION_FILE,
+  MANIFEST_FILE,
+  parseEvaluation,
+  type Evaluation,
+  type ModelManifest,
+} from '../../shared/manifest.ts';
 import { sha256Schema } from '../../shared/sha256.ts';
 import {
   channelNameSchema,
@@ -18,6 +24,7 @@ import {
 } from '../../shared/store.ts';
 import { parseJson, type AssetErrors, type AssetSource } from '../asset-source.ts';
 import { readManifest } from '../model-loader.ts';
+import { sha256Hex } from '../sha256.ts';
 
 /** A channel's pointer with every `null` replaced by the id of the shipped model. */
 export interface Pointer {
@@ -34,6 +41,12 @@ export interface Pointer {
   isStored: boolean;
 }
 
+export interface StoredEvaluation {
+  evaluation: Evaluation;
+  /** Of the file. */
+  sha256: string;
+}
+
 export interface ModelCatalogue {
   /** The pointer as it is now, or undefined when there is no such channel. Errors: 'model/damaged', and the store's. */
   readPointer(channel: string): Promise<Pointer | undefined>;
@@ -41,6 +54,8 @@ export interface ModelCatalogue {
   readShippedId(): Promise<string>;
   /** Read once: manifests do not change. Errors: those of the model loader. */
   readManifest(modelId: string): Promise<ModelManifest>;
+  /** What was measured of it, as it is now: it may be measured again. Errors: 'model/damaged', 'evaluation/mismatch'. */
+  readEvaluation(modelId: string): Promise<StoredEvaluation | undefined>;
   /** Whether the model was published, or shipped. */
   hasModel(modelId: string): Promise<boolean>;
   /** Where the model's folder is. */
@@ -127,6 +142,15 @@ export function createModelCatalogue({ shipped, store }: CatalogueSources): Mode
       manifests.set(modelId, manifest);
       for (const oldest of manifests.keys()) if (manifests.size > KEPT_MANIFESTS) manifests.delete(oldest);
       return manifest;
+    },
+    async readEvaluation(modelId) {
+      const path = modelFilePath(modelId, EVALUATION_FILE);
+      const bytes = await (await findSource(modelId)).read(path);
+      if (bytes === undefined) return undefined;
+      return {
+        evaluation: parseEvaluation(parseJson(bytes, path, ERRORS), modelId),
+        sha256: await sha256Hex(bytes),
+      };
     },
     async hasModel(modelId) {
       if (seen.has(modelId)) return true;

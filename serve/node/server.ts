@@ -42,6 +42,8 @@ export interface RunningServer {
 
 /** Models in memory beside the champion: a comparison of two more needs no reload. */
 const OTHER_MODELS = 2;
+/** A little more than two test sets of CIFAR-10; 64 MiB hold 21,838 records. */
+const EVALUATION_LIMITS = { images: 25_000, bytes: 64 * 1024 * 1024, running: 4 };
 const SHIPPED_MODELS = fileURLToPath(new URL('../models', import.meta.url));
 /** How often connections that have become idle are looked for while closing. */
 const CLOSE_INTERVAL_MS = 50;
@@ -73,6 +75,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const app = createApp({
     models,
     decoder: createImageDecoder({ jpeg, webp }),
+    evaluation: EVALUATION_LIMITS,
     samples: createSampleShelf(readFolder(page)),
     keepAlive,
     reportError,

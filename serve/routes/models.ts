@@ -11,6 +11,14 @@ import { ALIASES, listAliases, SHORTEST_PREFIX } from '../model-pool/model-names
 import { curl, jsonAnswer, MODEL_PROBLEMS, NO_QUERY, problemAnswers } from '../openapi.ts';
 import { findModel, type Services } from '../services.ts';
 
+/** A model in a path. */
+export const modelName = z.string().openapi({
+  param: {
+    description: `An id, its first ${SHORTEST_PREFIX} or more digits, or an alias: ${ALIASES.join(', ')}, or a channel.`,
+  },
+  example: 'champion',
+});
+
 const channelQuery = onlyFields({ channel: CHOICE_FIELDS.channel });
 
 export const listModelsRoute = createRoute({
@@ -51,14 +59,7 @@ export const readModelRoute = createRoute({
   ...curl('curl HOST/models/champion'),
   request: {
     query: NO_QUERY,
-    params: z.strictObject({
-      id: z.string().openapi({
-        param: {
-          description: `An id, its first ${SHORTEST_PREFIX} or more digits, or an alias: ${ALIASES.join(', ')}, or a channel.`,
-        },
-        example: 'champion',
-      }),
-    }),
+    params: z.strictObject({ id: modelName }),
   },
   responses: {
     200: jsonAnswer('The manifest.', modelDetailSchema),

@@ -1,6 +1,7 @@
 /** The API contract against a real Node server over HTTP, with a tiny model, and what only Node has. */
 import { once } from 'node:events';
 import { connect } from 'node:net';
+import { join } from 'node:path';
 import { memory } from '@tensorflow/tfjs-core';
 import request from 'supertest';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -9,10 +10,13 @@ import { startServer, type RunningServer } from '../../serve/node/server.ts';
 import { batchClassificationSchema, classificationSchema } from '../../shared/api.ts';
 import { createBrokenModels } from '../support/broken-models.ts';
 import { makeSharedFolder } from '../support/temporary-folder.ts';
+import { measureTinyModel } from '../support/tiny-evaluation.ts';
 import { tinyArchitecture, writeTinyStore } from '../support/tiny-model.ts';
 import { describeApiErrors } from './api-errors.ts';
 import { classify, drawPicture, type Send } from './api-client.ts';
 import { describeApi } from './api.ts';
+import { describeEvaluateApi } from './api-evaluate.ts';
+import { describeEvaluationApi } from './api-evaluation.ts';
 
 let server: RunningServer;
 const logged: unknown[] = [];
@@ -20,7 +24,8 @@ const logged: unknown[] = [];
 beforeAll(async () => {
   const store = await makeSharedFolder();
   // Ten classes, as the samples have, and stages of the usual names.
-  await writeTinyStore(store, { architecture: tinyArchitecture({ classes: 10 }) });
+  const { modelId } = await writeTinyStore(store, { architecture: tinyArchitecture({ classes: 10 }) });
+  await measureTinyModel(join(store, modelId), { robustnessImages: 5 });
   server = await startServer({
     host: '127.0.0.1',
     port: 0,
@@ -40,6 +45,7 @@ async function sendBroken(): Promise<Response> {
   const app = createApp({
     models: createBrokenModels(unused),
     decoder: { decode: unused },
+    evaluation: { images: 1, bytes: 1, running: 1 },
     samples: { list: unused, read: unused },
     keepAlive: () => undefined,
     reportError: (error) => logged.push(error),
@@ -54,6 +60,8 @@ async function sendBroken(): Promise<Response> {
 }
 
 describeApi('Node', send);
+describeEvaluationApi('Node', send);
+describeEvaluateApi('Node', send);
 describeApiErrors('Node', { send, sendBroken });
 
 describe('the Node server', () => {

@@ -4,6 +4,8 @@ import { env, exports } from 'cloudflare:workers';
 import worker from '../../serve/worker.ts';
 import { describeApiErrors } from './api-errors.ts';
 import { describeApi } from './api.ts';
+import { describeEvaluateApi } from './api-evaluate.ts';
+import { describeEvaluationApi } from './api-evaluation.ts';
 import type { Send } from './api-client.ts';
 
 const send: Send = (path, init) => exports.default.fetch(new Request(`https://worker.test${path}`, init));
@@ -19,4 +21,6 @@ async function sendBroken(): Promise<Response> {
 }
 
 describeApi('workerd', send);
+describeEvaluationApi('workerd', send);
+describeEvaluateApi('workerd', send);
 describeApiErrors('workerd', { send, sendBroken });

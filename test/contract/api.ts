@@ -514,6 +514,8 @@ export function describeApi(platform: string, send: Send): void {
       '/activations/layer1',
       '/models',
       '/models/history',
+      '/evaluation',
+      '/models/champion/evaluation',
       '/samples',
       '/healthz',
       '/readyz',
@@ -544,7 +546,7 @@ export function describeApi(platform: string, send: Send): void {
       const referred = [...text.matchAll(/"#\/components\/schemas\/(\w+)"/g)].map(([, name]) => name ?? '');
       expect(Object.keys(document.components.schemas)).toEqual(expect.arrayContaining(referred));
       for (const [path, item] of Object.entries(document.paths)) {
-        const real = path.replace('{layer}', 'layer1').replace('{id}', 'champion');
+        const real = path.replace('{layer}', 'layer1').replace(/\{(id|a|b)\}/g, 'champion');
         const wrong = await send(real, { method: 'DELETE' });
         expect(wrong.status, path).toBe(405);
         const documented = Object.keys(item).flatMap((method) =>

@@ -12,6 +12,7 @@ function makeApp(models: ModelPool, listSamples: () => Promise<never> = unused) 
   const app = createApp({
     models,
     decoder: { decode: unused },
+    evaluation: { images: 1, bytes: 1, running: 1 },
     samples: { list: listSamples, read: unused },
     keepAlive: (_context, work) => kept.push(work),
     reportError: (error) => logged.push(error),

@@ -63,11 +63,13 @@ on where it was when the same command is given again.
   --engine NAME        ${ENGINE_CHOICES.join(', ')}: the training engine (default auto)
   --no-parity          write the model unchecked`;
 
-const EVALUATE_USAGE = `npm run model -- evaluate --model DIR [--data-dir DIR]
+const EVALUATE_USAGE = `npm run model -- evaluate --model DIR [options]
 
-Measures a model folder on the complete test set and writes evaluation.json into it.
+Measures a model folder on the complete test set and writes evaluation.json into it: accuracy, calibration, and the
+answer to each image, which GET /evaluation and the comparison of two models need.
 
   --model DIR          a model folder
+  --robustness N       also measure the first N test images in every corruption: our own, not CIFAR-10-C
   --data-dir DIR       CIFAR-10, unpacked binary version, or a folder of pictures in class folders; default:
                        CIFAR10_DIR, else CIFAR-10 is downloaded once`;
 
@@ -168,12 +170,24 @@ function planParity(flags: Flags, context: CommandContext): ParityPlan | null {
 }
 
 async function runEvaluate(args: readonly string[], context: CommandContext): Promise<void> {
-  const flags = parseFlags(args, { model: { type: 'string' }, 'data-dir': { type: 'string' } });
+  const flags = parseFlags(args, {
+    model: { type: 'string' },
+    robustness: { type: 'string' },
+    'data-dir': { type: 'string' },
+  });
   const folder = requireFlag(flags, 'model');
+  const wanted = flags['robustness'];
+  const robustnessImages = wanted === undefined ? undefined : requireCount('robustness', wanted);
   const dataset = await obtainData(await readManifest(folder), flags, context);
   context.print(
     formatEvaluation(
-      await evaluateModel({ folder, dataset, command: describeCommand('evaluate', args), stream: context.stream }),
+      await evaluateModel({
+        folder,
+        dataset,
+        robustnessImages,
+        command: describeCommand('evaluate', args),
+        stream: context.stream,
+      }),
     ),
   );
 }

@@ -88,7 +88,7 @@ async function checkModel(
   const training = await findTrainingRecord(runFolder, manifest.provenance);
   await writeEvaluation(
     staged,
-    await describeEvaluation({ manifest, dataset, runtime, command, metrics: null, parity: [record], training }),
+    await describeEvaluation({ manifest, dataset, runtime, command, measurement: null, parity: [record], training }),
   );
 }
 

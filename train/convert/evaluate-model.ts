@@ -5,8 +5,10 @@
 import path from 'node:path';
 import { ProductError } from '../../shared/errors.ts';
 import { EVALUATION_FILE, evaluationSchema } from '../../shared/manifest.ts';
-import type { Evaluation, Metrics, ModelManifest, ParityRecord, TrainingRecord } from '../../shared/manifest.ts';
-import { MetricsAccumulator } from '../../shared/metrics.ts';
+import type { Evaluation, ModelManifest, ParityRecord, Robustness, TrainingRecord } from '../../shared/manifest.ts';
+import { EvaluationMeter } from '../../shared/evaluation-meter.ts';
+import type { Measurement } from '../../shared/evaluation-meter.ts';
+import { encodeAnswers } from '../../shared/test-answers.ts';
 import type { Normalization } from '../../shared/normalize.ts';
 import { LOGITS_LAYER } from '../../shared/resnet.ts';
 import { evaluationBatches } from '../batches.ts';
@@ -14,6 +16,7 @@ import type { Dataset } from '../dataset.ts';
 import { createProgressBar } from '../progress-bar.ts';
 import type { ProgressStream } from '../progress-bar.ts';
 import { describeHardware, readCommit } from '../provenance.ts';
+import { measureRobustness } from './measure-robustness.ts';
 import { readEvaluation, readModel } from './read-model.ts';
 import { loadStockModel } from './run-stock.ts';
 import type { ModelRunner } from './runner.ts';
@@ -22,8 +25,8 @@ import { formatJson, replaceFile } from './write-model.ts';
 const BATCH_SIZE = 50;
 
 /**
- * Evaluate a model folder on the test images of a data set and write the record. Parity records of the same model on the
- * same data stay, and what its training took.
+ * Evaluate a model folder on the test images of a data set and write the record. What was recorded before of the same
+ * model on the same data stays: parity, and robustness unless it is measured again. So does what its training took.
  *
  * Errors: those of `readModel`; `evaluation/mismatch` when the data set has other classes or image shapes.
  */
@@ -32,6 +35,8 @@ export async function evaluateModel(options: {
   dataset: Dataset;
   /** The command line, for the record. */
   command: string;
+  /** Also measure corrupted images: so many of the test set, in each corruption. */
+  robustnessImages?: number | undefined;
   stream?: ProgressStream;
 }): Promise<Evaluation> {
   const { folder, dataset, command } = options;
@@ -39,15 +44,19 @@ export async function evaluateModel(options: {
   requireSameTask(model.manifest, dataset);
   const former = await readEvaluation(folder, model.manifest.modelId);
   const runner = await loadStockModel(model);
-  const metrics = await measureMetrics({ ...options, runner, manifest: model.manifest });
-  const parity = former?.dataset.sha256 === dataset.sha256 ? former.parity : [];
+  const measured = { ...options, runner, manifest: model.manifest };
+  const measurement = await measureTestSet(measured);
+  const kept = former?.dataset.sha256 === dataset.sha256 ? former : undefined;
+  const images = options.robustnessImages;
+  const robustness = images === undefined ? kept?.robustness : await measureRobustness({ ...measured, images });
   const evaluation = await describeEvaluation({
     manifest: model.manifest,
     dataset,
     runtime: runner.name,
     command,
-    metrics,
-    parity,
+    measurement,
+    robustness,
+    parity: kept?.parity ?? [],
     training: former?.training,
   });
   runner.dispose();
@@ -55,26 +64,28 @@ export async function evaluateModel(options: {
   return evaluation;
 }
 
-async function measureMetrics(options: {
+async function measureTestSet(options: {
   runner: ModelRunner;
   manifest: ModelManifest;
   dataset: Dataset;
   stream?: ProgressStream;
-}): Promise<Metrics> {
+}): Promise<Measurement> {
   const { runner, manifest, dataset, stream } = options;
   const { classNames, temperature } = manifest;
-  const metrics = new MetricsAccumulator({ classNames, temperature });
+  const meter = new EvaluationMeter({ classNames, temperature });
   const bar = createProgressBar({ total: dataset.test.count, ...(stream === undefined ? {} : { stream }) });
-  let done = 0;
   for (const batch of testBatches(manifest.preprocess, dataset, BATCH_SIZE)) {
     const outputs = await runner.run(batch.images, batch.count, [LOGITS_LAYER]);
-    metrics.addBatch(await outputs.read(LOGITS_LAYER), batch.labels);
+    const logits = await outputs.read(LOGITS_LAYER);
     outputs.release();
-    done += batch.count;
-    bar.update({ done, parts: [`accuracy ${(metrics.summarize().accuracy * 100).toFixed(2)} %`] });
+    const classes = classNames.length;
+    for (const [index, label] of batch.labels.entries()) {
+      meter.add(logits.subarray(index * classes, (index + 1) * classes), label);
+    }
+    bar.update({ done: meter.n, parts: [`accuracy ${((100 * meter.correct) / meter.n).toFixed(2)} %`] });
   }
   bar.end();
-  return metrics.summarize();
+  return meter.summarize();
 }
 
 /** The test images from `first` up to `end` (all of them if not given), normalised as the model wants it. */
@@ -104,11 +115,13 @@ export async function describeEvaluation(options: {
   dataset: Dataset;
   runtime: string;
   command: string;
-  metrics: Metrics | null;
+  /** Null when only parity was measured. */
+  measurement: Measurement | null;
+  robustness?: Robustness | undefined;
   parity: readonly ParityRecord[];
   training: TrainingRecord | undefined;
 }): Promise<Evaluation> {
-  const { manifest, dataset, runtime, command, metrics, parity, training } = options;
+  const { manifest, dataset, runtime, command, measurement, robustness, parity, training } = options;
   return evaluationSchema.parse({
     formatVersion: 1,
     modelId: manifest.modelId,
@@ -118,7 +131,10 @@ export async function describeEvaluation(options: {
     hardware: describeHardware(),
     commit: await readCommit(),
     command,
-    metrics,
+    metrics: measurement?.metrics ?? null,
+    calibration: measurement?.calibration,
+    answers: measurement === null ? undefined : encodeAnswers(measurement.answers),
+    robustness,
     parity,
     training,
   } satisfies Record<keyof Evaluation, unknown>);

@@ -1,0 +1,164 @@
+/** POST /evaluate: how good a model is on the caller's own pictures, told while it goes on. */
+import { createRoute, type RouteHandler } from '@hono/zod-openapi';
+import { EVALUATION_MEDIA_TYPES, evaluationEventSchema, type EvaluationEvent } from '../../shared/evaluation-api.ts';
+import { EvaluationMeter } from '../../shared/evaluation-meter.ts';
+import { reportMeasurement } from '../../shared/evaluation-report.ts';
+import { ProductError } from '../../shared/errors.ts';
+import { toDecimal } from '../decimal.ts';
+import { onlyFields } from '../invalid-request.ts';
+import { predictCount, readLabelledImages, type LabelledImage } from '../labelled-images.ts';
+import { chooseMediaType } from '../media-type.ts';
+import { CHOICE_FIELDS, CHOICE_PROBLEMS } from '../model-choice.ts';
+import type { TakenModel } from '../model-pool/model-pool.ts';
+import { BINARY, curl, MODEL_PROBLEMS, PICTURE_PROBLEMS, problemAnswers, refer } from '../openapi.ts';
+import { isWorthLogging, toProblem } from '../problem.ts';
+import { holdModel, type Services } from '../services.ts';
+
+/** Progress is told after so many pictures. */
+const PROGRESS_IMAGES = 10;
+
+const FORMS = { lines: 'application/x-ndjson', events: 'text/event-stream' } as const;
+
+export const evaluateRoute = createRoute({
+  method: 'post',
+  path: '/evaluate',
+  operationId: 'evaluate',
+  summary: 'Evaluate a model on labelled pictures',
+  description: `The same figures as /evaluation has, on your own pictures. Send records of the binary CIFAR-10 layout (${EVALUATION_MEDIA_TYPES.records}: the class, then the planes of a picture of the model's size), lines of {"image": base64, "label": class} (${EVALUATION_MEDIA_TYPES.lines}), or a form of files, with a field "labels" (class names or numbers, with commas) or with names that begin with the class (cat/12.png, cat-12.png). The answer is a stream of events, as lines of JSON or, with Accept: text/event-stream, as server-sent events: start, progress after every ${PROGRESS_IMAGES} pictures, result; or problem, which ends it. Indices are places in the request, from 0. Closing the connection ends the work. A server on Node takes 64 MiB and 25000 pictures, a Worker 8 MiB and 200, because of its time limit; more of these requests at once than the server takes are answered with 503.`,
+  ...curl(
+    `head -c 307300 test_batch.bin | curl -N -H 'content-type: application/octet-stream' --data-binary @- HOST/evaluate\ncurl -N -F file=@cat-1.jpg -F file=@dog-1.jpg HOST/evaluate`,
+  ),
+  request: {
+    query: onlyFields(CHOICE_FIELDS),
+    body: {
+      required: true,
+      content: {
+        [EVALUATION_MEDIA_TYPES.records]: { schema: BINARY },
+        [EVALUATION_MEDIA_TYPES.lines]: { schema: { type: 'string', description: 'lines of JSON' } },
+        [EVALUATION_MEDIA_TYPES.form]: {
+          schema: {
+            type: 'object',
+            description: 'one part for each file, and their labels',
+            properties: { file: { type: 'array', items: BINARY, minItems: 1 }, labels: { type: 'string' } },
+            required: ['file'],
+          },
+        },
+      },
+    },
+  },
+  responses: {
+    200: {
+      description: 'The events.',
+      content: {
+        [FORMS.lines]: { schema: refer(evaluationEventSchema) },
+        [FORMS.events]: { schema: refer(evaluationEventSchema) },
+      },
+    },
+    ...problemAnswers([
+      'request/invalid',
+      'request/unsupported-media-type',
+      'request/not-acceptable',
+      'request/malformed-json',
+      'image/base64',
+      'server/busy',
+      ...CHOICE_PROBLEMS,
+      ...PICTURE_PROBLEMS,
+      ...MODEL_PROBLEMS,
+    ]),
+  },
+});
+
+export function evaluate(services: Services): RouteHandler<typeof evaluateRoute> {
+  let running = 0;
+  return async (context) => {
+    const type = chooseMediaType(context.req.header('accept'), [FORMS.lines, FORMS.events]);
+    const { evaluation: limits, decoder } = services;
+    if (running >= limits.running) {
+      throw new ProductError('server/busy', `${running} evaluations go on, and no more do at once; try again later`);
+    }
+    running += 1;
+    const model = await holdModel(services, context, context.req.valid('query'), () => {
+      running -= 1;
+    });
+    const request = context.req.raw;
+    const images = readLabelledImages(request, { manifest: model.manifest, decoder, limits });
+    try {
+      // What is wrong from the start on is answered with its own status.
+      const first = await images.next();
+      const events = evaluateImages(model, { first, images, total: predictCount(request, model.manifest) });
+      const body = streamEvents(events, { services, isServerSent: type === FORMS.events, end: () => model.release() });
+      return context.body(body, 200, { 'content-type': type, 'cache-control': 'no-store' });
+    } catch (error) {
+      model.release();
+      throw error;
+    }
+  };
+}
+
+interface EvaluateOptions {
+  first: IteratorResult<LabelledImage>;
+  images: AsyncGenerator<LabelledImage>;
+  /** Null where nobody knows before the end. */
+  total: number | null;
+}
+
+async function* evaluateImages(model: TakenModel, options: EvaluateOptions): AsyncGenerator<EvaluationEvent> {
+  const { images, total } = options;
+  const { classNames, temperature } = model.manifest;
+  const meter = new EvaluationMeter({ classNames, temperature });
+  try {
+    yield { type: 'start', model: model.reference, total };
+    for (let next = options.first; next.done !== true; next = await images.next()) {
+      const { pixels, label } = next.value;
+      meter.add(model.classifier.classify(pixels), label);
+      // One picture at a time, and other requests between them: the model runs on this thread.
+      await giveWay();
+      if (meter.n % PROGRESS_IMAGES !== 0) continue;
+      yield { type: 'progress', n: meter.n, correct: meter.correct, accuracy: meter.correct / meter.n };
+    }
+    yield { type: 'result', model: model.reference, report: reportMeasurement(meter.summarize()) };
+  } finally {
+    await images.return(undefined);
+  }
+}
+
+interface StreamOptions {
+  services: Services;
+  isServerSent: boolean;
+  /** Called once, also when the caller has left. */
+  end: () => void;
+}
+
+/** Goes on only as fast as the caller reads, and ends when the caller leaves. */
+function streamEvents(events: AsyncGenerator<EvaluationEvent>, options: StreamOptions): ReadableStream<Uint8Array> {
+  const { services, isServerSent, end } = options;
+  const encoder = new TextEncoder();
+  const write = (event: EvaluationEvent): Uint8Array => {
+    const json = JSON.stringify(event, (_key, value: unknown) =>
+      typeof value === 'number' ? toDecimal(value) : value,
+    );
+    return encoder.encode(isServerSent ? `event: ${event.type}\ndata: ${json}\n\n` : `${json}\n`);
+  };
+  return new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      try {
+        const { value, done } = await events.next();
+        if (done !== true) return controller.enqueue(write(value));
+      } catch (error) {
+        if (isWorthLogging(error)) services.reportError(error);
+        controller.enqueue(write({ type: 'problem', problem: toProblem(error) }));
+      }
+      end();
+      controller.close();
+    },
+    async cancel() {
+      // Waits for the picture that is in work, so that no model is freed under it.
+      await events.return(undefined);
+      end();
+    },
+  });
+}
+
+function giveWay(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 0));
+}
