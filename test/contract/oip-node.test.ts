@@ -39,6 +39,7 @@ test.each(['/v2/health/ready', '/v2/models/resnet18/ready', '/v2/models/resnet18
       keepAlive: () => undefined,
       reportError: () => undefined,
       page: { answer: unused },
+      evaluation: { images: 1, bytes: 1, running: 1 },
     });
     const init = path.endsWith('/infer') ? { method: 'POST', body: '{"inputs":[]}' } : {};
     const response = await app.request(path, init);
