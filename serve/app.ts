@@ -6,7 +6,7 @@ import { OpenAPIHono } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
 import { ACTIVATION_HEADERS } from './activation-answer.ts';
-import { MODEL_ID_HEADER, MODEL_SEQ_HEADER } from '../shared/api.ts';
+import { MODEL_ID_HEADER, MODEL_MODE_HEADER, MODEL_SEQ_HEADER } from '../shared/api.ts';
 import { ProductError } from '../shared/errors.ts';
 import { listAllowedMethods } from './allowed-methods.ts';
 import { invalidRequest, refuseRepeated } from './invalid-request.ts';
@@ -90,7 +90,15 @@ const allowEveryOrigin = createMiddleware(async (context, next) => {
   context.header('access-control-expose-headers', EXPOSED_HEADERS.join(','));
 });
 
-const EXPOSED_HEADERS = [MODEL_ID_HEADER, MODEL_SEQ_HEADER, 'etag', 'allow', 'retry-after', ...ACTIVATION_HEADERS];
+const EXPOSED_HEADERS = [
+  MODEL_ID_HEADER,
+  MODEL_SEQ_HEADER,
+  MODEL_MODE_HEADER,
+  'etag',
+  'allow',
+  'retry-after',
+  ...ACTIVATION_HEADERS,
+];
 
 /** What a browser asks before it lets a page send a request that no form could send. */
 function answerPreflight(context: Context): Response {

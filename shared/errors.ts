@@ -86,6 +86,7 @@ export const ARTIFACT_ERROR_CODES = [
   'server/port',
   'server/store',
   'server/pointer-ttl',
+  'server/edge-mode',
   'server/not-ready',
   'web/not-built',
   'internal',

@@ -8,7 +8,7 @@ function statisticsOf(channel: number, min: number, max: number): ChannelStatist
 
 function activationOf(shape: number[], channels: ChannelStatistics[], values: number[] | undefined): Activation {
   return {
-    model: { id: 'id', name: 'model', channel: 'resnet18', seq: 0 },
+    model: { id: 'id', name: 'model', channel: 'resnet18', seq: 0, mode: 'fast' },
     layer: { name: 'layer', kind: 'relu', shape, parameters: 0 },
     input: { sha256: '00' },
     channels,
