@@ -4,13 +4,22 @@
  */
 import type { GraphModel } from '@tensorflow/tfjs-converter';
 import { tensor, tidy, zeros, type Tensor } from '@tensorflow/tfjs-core';
+import type { KernelVariant } from '../shared/engine/kernel-module.ts';
+import type { EngineMode } from '../shared/engine/layout.ts';
 import { ProductError } from '../shared/errors.ts';
 import type { LayerEntry, ModelManifest } from '../shared/manifest.ts';
 import { normalizePixels } from '../shared/normalize.ts';
 import { INPUT_LAYER, LOGITS_LAYER } from '../shared/resnet.ts';
 
+/** How a classifier computes. Two that agree in model and this give the same bits. */
+export interface Computation {
+  mode: EngineMode;
+  variant: KernelVariant;
+}
+
 export interface Classifier {
   readonly manifest: ModelManifest;
+  readonly computation: Computation;
   /** pixels [height, width, channels] uint8 -> logits [classes]. */
   classify(pixels: Uint8Array): Float32Array;
   /** pixels [height, width, channels] uint8 -> the layer's values in the order of its shape. */
@@ -27,7 +36,7 @@ export interface Classifier {
  *
  * Errors   'model/damaged' when a shape differs
  */
-export function createClassifier(model: GraphModel, manifest: ModelManifest): Classifier {
+export function createClassifier(model: GraphModel, manifest: ModelManifest, computation: Computation): Classifier {
   const [height, width, channels] = manifest.architecture.inputShape;
   const inputShape = [1, height, width, channels];
   const logits = manifest.layers.find(({ name }) => name === LOGITS_LAYER);
@@ -84,6 +93,7 @@ export function createClassifier(model: GraphModel, manifest: ModelManifest): Cl
   }
   return {
     manifest,
+    computation,
     classify: (pixels) => activate(pixels, logits),
     activate,
     activateAll,

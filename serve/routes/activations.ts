@@ -116,7 +116,8 @@ export function readActivation(services: Services): RouteHandler<typeof readActi
         ? await prepareSample(sample, { services, model })
         : { input: await prepareToken(token, model.manifest), name: undefined };
 
-    const etag = await makeEtag([model.reference, input.sha256, name, layer.name, options]);
+    const { computation } = model.classifier;
+    const etag = await makeEtag([model.reference, computation, input.sha256, name, layer.name, options]);
     context.header('etag', etag);
     context.header('vary', 'accept', { append: true });
     context.header('cache-control', cacheRule({ isPinned: model.isPinned, isPrivate: token !== undefined }));

@@ -18,7 +18,7 @@ interface Reading {
 function readingOf({ shape, statistics, values, arrayShape = shape }: Reading): LayerReading {
   return {
     activation: {
-      model: { id: 'id', name: 'model', channel: null, seq: null },
+      model: { id: 'id', name: 'model', channel: null, seq: null, mode: 'fast' },
       layer: { name: 'layer', kind: 'relu', shape, parameters: 0 },
       input: { sha256: '00' },
       channels: statistics,
