@@ -115,7 +115,7 @@ describeOnEachEngine('ten steps', ({ engine: getEngine }) => {
       [whole, parts].map(async ({ runFolder }) => readCheckpoint((await findLatestCheckpoint(runFolder)) ?? '')),
     );
     expect(expected?.header.step).toBe(8);
-    expect([...(expected?.groups.keys() ?? [])]).toEqual(['parameters', 'firstMoment', 'secondMoment']);
+    expect([...(expected?.groups.keys() ?? [])]).toEqual(['parameters', 'firstMoment', 'secondMoment', 'average']);
     expect(actual?.groups).toEqual(expected?.groups);
   });
 });

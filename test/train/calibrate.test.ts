@@ -86,7 +86,7 @@ describe('a finished run', () => {
     const events = await readEvents(runFolder);
     const { validation } = z
       .looseObject({ validation: z.looseObject({ loss: z.number() }) })
-      .parse(events.find(({ event }) => event === 'epoch'));
+      .parse(events.find(({ event }) => event === 'average'));
     expect(calibration).toMatchObject({ images: 30, loss: { before: validation.loss } });
     expect(events.find(({ event }) => event === 'calibration')).toMatchObject({ step: 3, ...calibration });
     expect(events.at(-1)).toMatchObject({

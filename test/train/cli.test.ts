@@ -52,7 +52,7 @@ describe('the command line of training', () => {
     [
       'an unknown engine',
       ['--preset', 'tiny', '--out', 'x', '--engine', 'cuda'],
-      'choose one of auto, tensorflow, tfjs',
+      'choose one of auto, tensorflow, webgpu, tfjs',
     ],
     ['a report of no run', ['report'], 'name the run folder with --out'],
     ['no steps', ['--preset', 'tiny', '--out', 'x', '--max-steps', '0'], 'a whole number above 0 is expected'],
@@ -128,7 +128,7 @@ describe('the command line of training', () => {
     const folder = await makeTemporaryFolder();
     const env = { RESNET_TENSORFLOW_DIR: folder };
     const { status, stderr } = await train(['--preset', 'first-light', '--out', join(folder, 'run')], { env });
-    expect(stderr).toMatch(/^engine\/unavailable: .*run `npm run setup:tensorflow`/);
+    expect(stderr).toMatch(/^engine\/unavailable: .*run `npm run setup:tensorflow`/m);
     expect(status).toBe(1);
   });
 });

@@ -153,7 +153,9 @@ describe('the report of a finished run', () => {
 
   it('goes with a line of text for each epoch that ends in a curve', () => {
     const lines = output.split('\n').filter((line) => line.startsWith('epoch '));
-    expect(lines.map((line) => /images\/s {2}([▁▂▃▄▅▆▇█]+)$/.exec(line)?.[1]?.length)).toEqual([1, 2, 3]);
+    expect(lines.map((line) => /images\/s, waited [\d.]+ % {2}([▁▂▃▄▅▆▇█]+)$/.exec(line)?.[1]?.length)).toEqual([
+      1, 2, 3,
+    ]);
     expect(output).not.toContain('\u001B');
   });
 });
