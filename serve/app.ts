@@ -16,6 +16,7 @@ import { isWorthLogging, problemHeaders, toProblem } from './problem.ts';
 import * as activations from './routes/activations.ts';
 import * as classify from './routes/classify.ts';
 import * as docs from './routes/docs.ts';
+import * as explain from './routes/explain.ts';
 import * as health from './routes/health.ts';
 import * as models from './routes/models.ts';
 import * as samples from './routes/samples.ts';
@@ -36,6 +37,8 @@ export function createApp(services: Services): OpenAPIHono {
   app.openapi(activations.listLayersRoute, activations.listLayers(services));
   app.openapi(activations.readActivationRoute, activations.readActivation(services));
   app.openapi(activations.computeActivationRoute, activations.computeActivation(services));
+  app.openapi(explain.readExplanationRoute, explain.readExplanation(services));
+  app.openapi(explain.computeExplanationRoute, explain.computeExplanation(services));
   app.openapi(models.listModelsRoute, models.listModels(services));
   app.openapi(models.readHistoryRoute, models.readHistory(services));
   app.openapi(models.readModelRoute, models.readModel(services));
@@ -90,7 +93,11 @@ const allowEveryOrigin = createMiddleware(async (context, next) => {
   context.header('access-control-expose-headers', EXPOSED_HEADERS.join(','));
 });
 
-const EXPOSED_HEADERS = [MODEL_ID_HEADER, MODEL_SEQ_HEADER, 'etag', 'allow', 'retry-after', ...ACTIVATION_HEADERS];
+const EXPOSED_HEADERS = [
+  ...[MODEL_ID_HEADER, MODEL_SEQ_HEADER, 'etag', 'allow', 'retry-after'],
+  ...ACTIVATION_HEADERS,
+  ...explain.EXPLANATION_HEADERS,
+];
 
 /** What a browser asks before it lets a page send a request that no form could send. */
 function answerPreflight(context: Context): Response {

@@ -15,6 +15,10 @@ export interface Classifier {
   classify(pixels: Uint8Array): Float32Array;
   /** pixels [height, width, channels] uint8 -> the layer's values in the order of its shape. */
   activate(pixels: Uint8Array, layer: LayerEntry): Float32Array;
+  /** The same for several layers in one run, in their order. */
+  observe(pixels: Uint8Array, layers: readonly LayerEntry[]): Float32Array[];
+  /** The values of a parameter as the graph computes with them, row-major; undefined when it has none of that name. */
+  readParameter(name: string): Float32Array | undefined;
   /** Free the weights. */
   dispose(): void;
 }
@@ -44,12 +48,17 @@ export function createClassifier(model: GraphModel, manifest: ModelManifest): Cl
     return Array.isArray(outputs) ? outputs : [outputs];
   }
 
-  function activate(pixels: Uint8Array, layer: LayerEntry): Float32Array {
-    let values: Float32Array | undefined;
+  function observe(pixels: Uint8Array, layers: readonly LayerEntry[]): Float32Array[] {
+    const values: Float32Array[] = [];
     tidy(() => {
-      const [output] = run(tensor(normalizePixels(pixels, manifest.preprocess), inputShape), [layer]);
-      values = output?.dataSync<'float32'>();
+      const outputs = run(tensor(normalizePixels(pixels, manifest.preprocess), inputShape), layers);
+      for (const output of outputs) values.push(output.dataSync<'float32'>());
     });
+    return values;
+  }
+
+  function activate(pixels: Uint8Array, layer: LayerEntry): Float32Array {
+    const [values] = observe(pixels, [layer]);
     if (values === undefined) throw new Error(`internal: the graph gave nothing for "${layer.name}"`);
     return values;
   }
@@ -79,6 +88,8 @@ export function createClassifier(model: GraphModel, manifest: ModelManifest): Cl
     manifest,
     classify: (pixels) => activate(pixels, logits),
     activate,
+    observe,
+    readParameter: (name) => model.weights[name]?.[0]?.dataSync<'float32'>(),
     dispose: () => model.dispose(),
   };
 }

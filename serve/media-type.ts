@@ -1,4 +1,4 @@
-/** The forms of an activation, and which of them an Accept header prefers. */
+/** The forms of an answer, and which of them an Accept header prefers. */
 import { ProductError } from '../shared/errors.ts';
 
 /** By preference where the caller has none. */
@@ -13,22 +13,37 @@ export type ActivationFormat = keyof typeof ACTIVATION_MEDIA_TYPES;
 
 export const ACTIVATION_FORMATS = Object.keys(ACTIVATION_MEDIA_TYPES) as [ActivationFormat, ...ActivationFormat[]];
 
+export const EXPLANATION_MEDIA_TYPES = { json: 'application/json', png: 'image/png' } as const;
+
+export type ExplanationFormat = keyof typeof EXPLANATION_MEDIA_TYPES;
+
+export const EXPLANATION_FORMATS = ['json', 'png'] as const satisfies readonly ExplanationFormat[];
+
+/** The form of an activation. Errors: 'request/not-acceptable'. */
+export function negotiateFormat(accept: string | undefined): ActivationFormat {
+  return negotiate(accept, ACTIVATION_MEDIA_TYPES);
+}
+
 /**
- * The form of the greatest quality (RFC 9110, 12.5.1); JSON where the caller does not care, as curl does not.
+ * The form of the greatest quality (RFC 9110, 12.5.1); the first one where the caller does not care, as curl does not.
  *
+ * @param mediaTypes of the forms, by preference
  * Errors   'request/not-acceptable' when every form has quality 0
  */
-export function negotiateFormat(accept: string | undefined): ActivationFormat {
-  if (accept === undefined || accept.trim() === '') return 'json';
-  const ranges = accept.split(',').map(parseRange);
-  const qualities = ACTIVATION_FORMATS.map((format) => qualityOf(ACTIVATION_MEDIA_TYPES[format], ranges));
+export function negotiate<Format extends string>(
+  accept: string | undefined,
+  mediaTypes: Readonly<Record<Format, string>>,
+): Format {
+  const formats = Object.keys(mediaTypes) as Format[];
+  const ranges = accept === undefined || accept.trim() === '' ? parseRanges('*/*') : parseRanges(accept);
+  const qualities = formats.map((format) => qualityOf(mediaTypes[format], ranges));
   const best = Math.max(...qualities);
-  const format = ACTIVATION_FORMATS[qualities.indexOf(best)];
+  const format = formats[qualities.indexOf(best)];
   if (best > 0 && format !== undefined) return format;
-  const offers = Object.values(ACTIVATION_MEDIA_TYPES);
+  const offers = Object.values(mediaTypes);
   throw new ProductError(
     'request/not-acceptable',
-    `Accept is "${accept}"; one of ${offers.join(', ')} is expected; or say format=${ACTIVATION_FORMATS.join(', ')}`,
+    `Accept is "${accept}"; one of ${offers.join(', ')} is expected; or say format=${formats.join(', ')}`,
     { details: { offers } },
   );
 }
@@ -37,6 +52,10 @@ interface MediaRange {
   range: string;
   /** From 0 to 1. */
   quality: number;
+}
+
+function parseRanges(accept: string): MediaRange[] {
+  return accept.split(',').map(parseRange);
 }
 
 function parseRange(text: string): MediaRange {

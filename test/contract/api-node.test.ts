@@ -13,6 +13,7 @@ import { tinyArchitecture, writeTinyStore } from '../support/tiny-model.ts';
 import { describeApiErrors } from './api-errors.ts';
 import { classify, drawPicture, type Send } from './api-client.ts';
 import { describeApi } from './api.ts';
+import { describeExplain } from './explain.ts';
 
 let server: RunningServer;
 const logged: unknown[] = [];
@@ -54,6 +55,7 @@ async function sendBroken(): Promise<Response> {
 }
 
 describeApi('Node', send);
+describeExplain('Node', send);
 describeApiErrors('Node', { send, sendBroken });
 
 describe('the Node server', () => {

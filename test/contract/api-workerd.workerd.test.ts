@@ -4,6 +4,7 @@ import { env, exports } from 'cloudflare:workers';
 import worker from '../../serve/worker.ts';
 import { describeApiErrors } from './api-errors.ts';
 import { describeApi } from './api.ts';
+import { describeExplain } from './explain.ts';
 import type { Send } from './api-client.ts';
 
 const send: Send = (path, init) => exports.default.fetch(new Request(`https://worker.test${path}`, init));
@@ -19,4 +20,5 @@ async function sendBroken(): Promise<Response> {
 }
 
 describeApi('workerd', send);
+describeExplain('workerd', send);
 describeApiErrors('workerd', { send, sendBroken });

@@ -17,6 +17,7 @@ const ROUTES = [
   'GET /activations',
   'GET /activations/:layer',
   'GET /docs',
+  'GET /explain',
   'GET /healthz',
   'GET /models',
   'GET /models/:id',
@@ -27,6 +28,7 @@ const ROUTES = [
   'POST /activations/:layer',
   'POST /classify',
   'POST /classify/json',
+  'POST /explain',
 ];
 
 test('the server has these routes and no others', () => {
