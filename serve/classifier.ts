@@ -8,6 +8,7 @@ import { ProductError } from '../shared/errors.ts';
 import type { LayerEntry, ModelManifest } from '../shared/manifest.ts';
 import { normalizePixels } from '../shared/normalize.ts';
 import { INPUT_LAYER, LOGITS_LAYER } from '../shared/resnet.ts';
+import type { LinearWeights } from './linear-weights.ts';
 
 export interface Classifier {
   readonly manifest: ModelManifest;
@@ -17,6 +18,8 @@ export interface Classifier {
   activate(pixels: Uint8Array, layer: LayerEntry): Float32Array;
   /** The same for several layers in one run, in their order. */
   activateAll(pixels: Uint8Array, layers: readonly LayerEntry[]): Float32Array[];
+  /** What the logits are computed with. */
+  readonly linear: LinearWeights;
   /** Free the weights. */
   dispose(): void;
 }
@@ -27,7 +30,7 @@ export interface Classifier {
  *
  * Errors   'model/damaged' when a shape differs
  */
-export function createClassifier(model: GraphModel, manifest: ModelManifest): Classifier {
+export function createClassifier(model: GraphModel, manifest: ModelManifest, linear: LinearWeights): Classifier {
   const [height, width, channels] = manifest.architecture.inputShape;
   const inputShape = [1, height, width, channels];
   const logits = manifest.layers.find(({ name }) => name === LOGITS_LAYER);
@@ -87,6 +90,7 @@ export function createClassifier(model: GraphModel, manifest: ModelManifest): Cl
     classify: (pixels) => activate(pixels, logits),
     activate,
     activateAll,
+    linear,
     dispose: () => model.dispose(),
   };
 }

@@ -17,6 +17,7 @@ import {
 import { modelFilePath } from '../shared/store.ts';
 import { parseJson, readJson, readRequired, type AssetErrors, type AssetSource } from './asset-source.ts';
 import { createClassifier, type Classifier } from './classifier.ts';
+import { readLinearWeights } from './linear-weights.ts';
 import { sha256Hex } from './sha256.ts';
 
 const REPAIR = 'publish the model again, or restore serve/models from git';
@@ -43,8 +44,10 @@ export async function loadModel(store: AssetSource, modelId: string): Promise<Cl
   }
   const topology = parseGraphModel(parseJson(topologyBytes, TOPOLOGY_FILE, ERRORS), manifest);
   files.delete(TOPOLOGY_FILE);
+  const specs = topology.weightsManifest.flatMap((group) => group.weights);
+  const linear = readLinearWeights(manifest.architecture, specs, files.values());
   const model = await loadGraphModel({ load: async () => toArtifacts(topology, files) });
-  return createClassifier(model, manifest);
+  return createClassifier(model, manifest, linear);
 }
 
 /** The manifest of a model that this server can serve. Errors: as of {@link loadModel}. */
