@@ -35,6 +35,7 @@ export default defineConfig({
         test: {
           name: 'chromium',
           include: [CHROMIUM_TESTS],
+          globalSetup: './test/support/chromium-setup.ts',
           testTimeout: 60_000,
           hookTimeout: 60_000,
           fileParallelism: false,

@@ -6,7 +6,7 @@ import { OpenAPIHono } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
 import { ACTIVATION_HEADERS } from './activation-answer.ts';
-import { MODEL_ID_HEADER, MODEL_SEQ_HEADER } from '../shared/api.ts';
+import { MODEL_ID_HEADER, MODEL_MODE_HEADER, MODEL_SEQ_HEADER } from '../shared/api.ts';
 import { ProductError } from '../shared/errors.ts';
 import { listAllowedMethods } from './allowed-methods.ts';
 import { invalidRequest, refuseRepeated } from './invalid-request.ts';
@@ -107,6 +107,7 @@ const allowEveryOrigin = createMiddleware(async (context, next) => {
 const EXPOSED_HEADERS = [
   MODEL_ID_HEADER,
   MODEL_SEQ_HEADER,
+  MODEL_MODE_HEADER,
   'etag',
   'allow',
   'retry-after',

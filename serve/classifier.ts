@@ -4,14 +4,23 @@
  */
 import type { GraphModel } from '@tensorflow/tfjs-converter';
 import { tensor, tidy, zeros, type Tensor } from '@tensorflow/tfjs-core';
+import type { KernelVariant } from '../shared/engine/kernel-module.ts';
+import type { EngineMode } from '../shared/engine/layout.ts';
 import { ProductError } from '../shared/errors.ts';
 import type { LayerEntry, ModelManifest } from '../shared/manifest.ts';
 import { normalizePixels } from '../shared/normalize.ts';
 import { INPUT_LAYER, LOGITS_LAYER } from '../shared/resnet.ts';
 import type { LinearWeights } from './linear-weights.ts';
 
+/** How a classifier computes. Two that agree in model and this give the same bits. */
+export interface Computation {
+  mode: EngineMode;
+  variant: KernelVariant;
+}
+
 export interface Classifier {
   readonly manifest: ModelManifest;
+  readonly computation: Computation;
   /** pixels [height, width, channels] uint8 -> logits [classes]. */
   classify(pixels: Uint8Array): Float32Array;
   /** pixels [height, width, channels] uint8 -> the layer's values in the order of its shape. */
@@ -24,13 +33,15 @@ export interface Classifier {
   dispose(): void;
 }
 
+export type ClassifierParts = Pick<Classifier, 'manifest' | 'computation' | 'linear'>;
+
 /**
  * Takes over `model`: it is disposed with the classifier, or here when it is refused. The first run is made here, on all
  * layers: it warms the kernels up and shows that each layer has the shape that the manifest promises.
  *
  * Errors   'model/damaged' when a shape differs
  */
-export function createClassifier(model: GraphModel, manifest: ModelManifest, linear: LinearWeights): Classifier {
+export function createClassifier(model: GraphModel, { manifest, computation, linear }: ClassifierParts): Classifier {
   const [height, width, channels] = manifest.architecture.inputShape;
   const inputShape = [1, height, width, channels];
   const logits = manifest.layers.find(({ name }) => name === LOGITS_LAYER);
@@ -87,6 +98,7 @@ export function createClassifier(model: GraphModel, manifest: ModelManifest, lin
   }
   return {
     manifest,
+    computation,
     classify: (pixels) => activate(pixels, logits),
     activate,
     activateAll,

@@ -1,11 +1,11 @@
 /**
  * From a model folder to a classifier: manifest, hashes, graph, in this order, and nothing is used before its hash is
- * right. Which store it is in, and where the wasm backend's module comes from, is the platform's business.
+ * right. Which store it is in, and which build of the engine runs it, is the platform's business.
  */
 import { loadGraphModel } from '@tensorflow/tfjs-converter';
-import type { io } from '@tensorflow/tfjs-core';
+import { edgeModelHandler } from '../shared/engine/model-handler.ts';
 import { ProductError } from '../shared/errors.ts';
-import { parseGraphModel, type GraphModelFile } from '../shared/graph-model.ts';
+import { parseGraphModel } from '../shared/graph-model.ts';
 import {
   MANIFEST_FILE,
   modelContract,
@@ -18,6 +18,7 @@ import { modelFilePath } from '../shared/store.ts';
 import { parseJson, readJson, readRequired, type AssetErrors, type AssetSource } from './asset-source.ts';
 import { createClassifier, type Classifier } from './classifier.ts';
 import { readLinearWeights } from './linear-weights.ts';
+import type { ServedEngine } from './served-engine.ts';
 import { sha256Hex } from './sha256.ts';
 
 const REPAIR = 'publish the model again, or restore serve/models from git';
@@ -27,12 +28,12 @@ const ERRORS: AssetErrors = {
 };
 
 /**
- * Load a model of the store. The wasm backend must be up.
+ * Load a model of the store into the engine.
  *
  * Memory   at its peak the files and the weights; of the files nothing is kept
- * Errors   'model/missing', 'model/damaged', 'model/version', 'model/unsupported'
+ * Errors   'model/missing', 'model/damaged', 'model/version', 'model/unsupported', 'engine/memory'
  */
-export async function loadModel(store: AssetSource, modelId: string): Promise<Classifier> {
+export async function loadModel(store: AssetSource, modelId: string, engine: ServedEngine): Promise<Classifier> {
   const manifest = await readManifest(store, modelId);
   const files = await readFiles(store, manifest);
   const topologyBytes = files.get(TOPOLOGY_FILE);
@@ -42,12 +43,16 @@ export async function loadModel(store: AssetSource, modelId: string): Promise<Cl
       `${MANIFEST_FILE} does not list ${TOPOLOGY_FILE}; ${ERRORS.damaged.advice}`,
     );
   }
-  const topology = parseGraphModel(parseJson(topologyBytes, TOPOLOGY_FILE, ERRORS), manifest);
+  const file = parseGraphModel(parseJson(topologyBytes, TOPOLOGY_FILE, ERRORS), manifest);
   files.delete(TOPOLOGY_FILE);
-  const specs = topology.weightsManifest.flatMap((group) => group.weights);
-  const linear = readLinearWeights(manifest.architecture, specs, files.values());
-  const model = await loadGraphModel({ load: async () => toArtifacts(topology, files) });
-  return createClassifier(model, manifest, linear);
+  // The rest are the shards, in the order of the manifest, which parseGraphModel holds against the graph's own.
+  const shards = [...files.values()];
+  files.clear();
+  const specs = file.weightsManifest.flatMap((group) => group.weights);
+  const linear = readLinearWeights(manifest.architecture, specs, shards);
+  const { backend, variant, mode } = engine;
+  const model = await loadGraphModel(edgeModelHandler({ backend, file, shards, mode }));
+  return createClassifier(model, { manifest, computation: { variant, mode }, linear });
 }
 
 /** The manifest of a model that this server can serve. Errors: as of {@link loadModel}. */
@@ -90,27 +95,4 @@ async function readVerified(
     'model/damaged',
     `${path} has ${bytes.length} bytes with sha256 ${actual}; the manifest states ${file.sizeBytes} bytes with ${file.sha256}; ${ERRORS.damaged.advice}`,
   );
-}
-
-/**
- * The weights as a stream with one chunk per shard: tfjs joins all that it has with each chunk, which is quadratic in
- * the small chunks of an HTTP body. tfjs keeps the artifacts for ever, so the stream takes the shards out of the map.
- */
-function toArtifacts(topology: GraphModelFile, shards: Map<string, Uint8Array<ArrayBuffer>>): io.ModelArtifacts {
-  const stream = new ReadableStream<ArrayBuffer>({
-    pull(controller) {
-      const next = shards.entries().next();
-      if (next.done === true) return controller.close();
-      const [path, bytes] = next.value;
-      shards.delete(path);
-      controller.enqueue(bytes.buffer);
-    },
-  });
-  return {
-    format: topology.format,
-    modelTopology: topology.modelTopology,
-    weightSpecs: topology.weightsManifest.flatMap((group) => group.weights),
-    signature: topology.signature,
-    getWeightStream: () => stream,
-  };
 }

@@ -1,5 +1,6 @@
 /**
- * The server as a command: `npm start`. Its settings are the environment's PORT, HOST, MODEL_STORE and POINTER_TTL_MS;
+ * The server as a command: `npm start`. Its settings are the environment's PORT, HOST, MODEL_STORE, POINTER_TTL_MS and
+ * EDGE_MODE;
  * `--store DIR` goes before MODEL_STORE.
  */
 import { statSync } from 'node:fs';
@@ -8,6 +9,7 @@ import { parseArgs } from 'node:util';
 import { ProductError } from '../shared/errors.ts';
 import { startServer, type RunningServer } from './node/server.ts';
 import { parsePointerTtl } from './pointer-ttl.ts';
+import { parseEdgeMode } from './served-engine.ts';
 
 const DEFAULT_PORT = 8787;
 const DEFAULT_HOST = '127.0.0.1';
@@ -20,6 +22,7 @@ try {
     port: parsePort(process.env['PORT']),
     store: findStore(),
     pointerTtlMs: parsePointerTtl(process.env['POINTER_TTL_MS']),
+    mode: parseEdgeMode(process.env['EDGE_MODE']),
     page: folderOf('../web/dist'),
     reportError,
   });

@@ -1,7 +1,7 @@
 /** What the routes work with. A platform's edge makes it; the routes know no platform. */
 import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
-import { MODEL_ID_HEADER, MODEL_SEQ_HEADER, type ModelReference } from '../shared/api.ts';
+import { MODEL_ID_HEADER, MODEL_MODE_HEADER, MODEL_SEQ_HEADER, type ModelReference } from '../shared/api.ts';
 import type { ImageDecoder } from '../shared/image/decode.ts';
 import type { FoundModel, ModelChoice, ModelPool, TakenModel } from './model-pool/model-pool.ts';
 import type { EvaluationLimits } from './labelled-images.ts';
@@ -40,6 +40,7 @@ export async function takeModel(services: Services, context: Context, choice: Mo
   const lent = { ...model, release: () => (model.release(), markAnswered()) };
   taken.set(context, [...(taken.get(context) ?? []), lent]);
   nameModel(context, model.reference);
+  context.header(MODEL_MODE_HEADER, model.reference.mode);
   return lent;
 }
 

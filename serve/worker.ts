@@ -2,10 +2,12 @@
  * The server on Cloudflare Workers: the shipped models, samples and the page are its static assets, the model store is an
  * R2 bucket.
  */
-import tfjs from '@tensorflow/tfjs-backend-wasm/wasm-out/tfjs-backend-wasm-simd.wasm';
 import jpeg from '@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm';
 import webp from '@jsquash/webp/codec/dec/webp_dec.wasm';
 import type { OpenAPIHono } from '@hono/zod-openapi';
+import { chooseVariant } from '../shared/engine/kernel-module.ts';
+import relaxed from '../shared/engine/wasm/edge-relaxed.wasm';
+import simd from '../shared/engine/wasm/edge-simd.wasm';
 import { createImageDecoder } from '../shared/image/decode.ts';
 import { createApp } from './app.ts';
 import type { AssetSource } from './asset-source.ts';
@@ -14,8 +16,8 @@ import { createModelPool } from './model-pool/model-pool.ts';
 import { PAGE_PATH, type PageFiles } from './page-files.ts';
 import { parsePointerTtl } from './pointer-ttl.ts';
 import { createSampleShelf } from './samples.ts';
+import { parseEdgeMode, startEngine, type EngineBuild } from './served-engine.ts';
 import { readBucket } from './store/r2-source.ts';
-import { startWasmBackend } from './wasm-backend.ts';
 
 /** Where the build puts serve/models. */
 const SHIPPED_FOLDER = 'models/';
@@ -24,6 +26,10 @@ const OTHER_MODELS = 1;
 
 /** About 10 s of the 30 s of processor time that a request has, and little of the memory. */
 const EVALUATION_LIMITS = { images: 200, bytes: 8 * 1024 * 1024, running: 1 };
+
+/** A Worker compiles nothing at run time, so every build that it may choose is part of it. */
+const BUILD: EngineBuild =
+  chooseVariant() === 'simd' ? { variant: 'simd', module: simd } : { variant: 'relaxed', module: relaxed };
 
 /** One per isolate; it lives as long as the isolate, and its bindings with it. */
 let app: OpenAPIHono | undefined;
@@ -35,16 +41,14 @@ export default {
   },
 } satisfies ExportedHandler<Env>;
 
-function createWorkerApp({ ASSETS: assets, MODELS, POINTER_TTL_MS }: Env): OpenAPIHono {
+function createWorkerApp({ ASSETS: assets, MODELS, POINTER_TTL_MS, EDGE_MODE }: Env): OpenAPIHono {
+  const mode = parseEdgeMode(EDGE_MODE);
   const reportError = (error: unknown): void => console.error(error);
   return createApp({
     models: createModelPool({
       shipped: readAssets(assets, SHIPPED_FOLDER),
       store: readBucket(MODELS),
-      async load(source, modelId) {
-        await startWasmBackend(tfjs);
-        return loadModel(source, modelId);
-      },
+      load: async (source, modelId) => loadModel(source, modelId, await startEngine(BUILD, mode)),
       pointerTtlMs: parsePointerTtl(String(POINTER_TTL_MS)),
       otherModels: OTHER_MODELS,
       reportError,

@@ -24,6 +24,8 @@ export const API_LIMITS = {
 
 /** Response headers of every answer that a model gave. */
 export const MODEL_ID_HEADER = 'x-model-id';
+/** How the numbers were computed: `exact` in float32, `fast` with some weights stored in 16 bits. */
+export const MODEL_MODE_HEADER = 'x-model-mode';
 /** Where a channel's champion answered: `seq` of the pointer that named it. */
 export const MODEL_SEQ_HEADER = 'x-model-seq';
 
@@ -68,6 +70,9 @@ export const modelReferenceSchema = z.object({
     .nonnegative()
     .nullable()
     .describe('How often the champion of this channel was changed before; else null.'),
+  mode: z
+    .enum(['exact', 'fast'])
+    .describe('How the numbers were computed: in float32, or with some weights stored in 16 bits.'),
 });
 
 /** What the model saw: the token reproduces it, so every later view of this picture needs nothing else. */
@@ -277,7 +282,6 @@ export type Activation = z.infer<typeof activationSchema>;
 export type NamedInput = z.infer<typeof namedInputSchema>;
 export type Abstention = z.infer<typeof abstentionSchema>;
 export type SignedMap = z.infer<typeof signedMapSchema>;
-export type ChannelContribution = z.infer<typeof channelContributionSchema>;
 export type Explanation = z.infer<typeof explanationSchema>;
 export type Occlusion = z.infer<typeof occlusionSchema>;
 export type SampleList = z.infer<typeof sampleListSchema>;

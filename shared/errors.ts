@@ -90,6 +90,7 @@ export const ARTIFACT_ERROR_CODES = [
   'server/port',
   'server/store',
   'server/pointer-ttl',
+  'server/edge-mode',
   'server/not-ready',
   'server/busy',
   'web/not-built',

@@ -7,18 +7,17 @@ import {
   activationSchema,
   classificationSchema,
   layerListSchema,
+  modelDetailSchema,
   modelListSchema,
   problemSchema,
   sampleListSchema,
 } from '../shared/api.ts';
 import type { Activation, Classification, LayerList, ModelList, SampleList } from '../shared/api.ts';
+import { parseNpy, type NpyArray } from './npy-array.ts';
 import { toSentence } from './number-text.ts';
 
 // Compiled validators need `new Function`, which a content security policy may forbid.
 z.config({ jitless: true });
-
-/** The publication of the store that answered; a server without a store sends none. */
-const MODEL_SEQ_HEADER = 'x-model-seq';
 
 export class ApiFailure extends Error {
   override readonly name = 'ApiFailure';
@@ -34,55 +33,72 @@ export class ApiFailure extends Error {
 }
 
 export async function listModels(): Promise<ModelList> {
-  return (await request('models', modelListSchema)).data;
+  return request('models', modelListSchema);
 }
 
-/** The layers of the model that answers, or of the one with the id `model`. */
+/** A model that the server need not list: one that was published and never answered by default. */
+export async function readModel(id: string): Promise<Pick<ModelList['models'][number], 'id' | 'name' | 'classNames'>> {
+  const { modelId, name, classNames } = await request(`models/${id}`, modelDetailSchema);
+  return { id: modelId, name, classNames };
+}
+
+/** The layers of the model that answers, or of the one that is called `model`. */
 export async function listLayers(model?: string): Promise<LayerList> {
-  return (await request(`activations${formatQuery({ model })}`, layerListSchema)).data;
+  return request(`activations${formatQuery({ model })}`, layerListSchema);
 }
 
 export async function listSamples(): Promise<SampleList> {
-  return (await request('samples', sampleListSchema)).data;
+  return request('samples', sampleListSchema);
 }
 
-interface RequestOptions {
-  /** The id of a model that is not the one that answers by default. */
-  model: string | undefined;
-  signal: AbortSignal;
-}
-
-/** A classification, and which publication of the store gave it, where the server says so. */
-export type Answer = Classification & { publication: number | undefined };
-
-/** Predictions for all `classes`, most likely first. */
+/** Predictions for all `classes`, most likely first. Without `model`, the one that answers by default gives them. */
 export async function classifyPicture(
   picture: Blob,
-  { classes, model, signal }: RequestOptions & { classes: number },
-): Promise<Answer> {
+  { classes, model, signal }: { classes: number; model: string | undefined; signal: AbortSignal },
+): Promise<Classification> {
   const path = `classify${formatQuery({ top_k: String(classes), model })}`;
-  const { data, headers } = await request(path, classificationSchema, {
+  return request(path, classificationSchema, {
     method: 'POST',
     body: picture,
     // The server looks at the bytes; a type that the browser guessed from a file name says nothing.
     headers: { 'content-type': 'application/octet-stream' },
     signal,
   });
-  return { ...data, publication: readPublication(headers) };
 }
 
-/** All values of a layer for a picture that was classified. */
-export async function readActivation(
+/** Statistics of each channel, and all values: [height, width, channels], or [features]. */
+export interface LayerReading {
+  activation: Activation;
+  array: NpyArray;
+}
+
+interface LayerRequest {
+  /** The input token of a picture that was classified. */
+  token: string;
+  /** Whether the picture is a sample; of any other nothing goes into the browser's cache: its address is the picture. */
+  isSample: boolean;
+  /** The whole id: statistics and values are of one model, also while the server changes its own, and may be kept. */
+  model: string;
+  signal: AbortSignal;
+}
+
+export async function readLayer(
   layer: string,
-  { token, model, signal }: RequestOptions & { token: string },
-): Promise<Activation> {
-  const query = formatQuery({ input: token, values: 'true', model });
-  return (await request(`activations/${encodeURIComponent(layer)}${query}`, activationSchema, { signal })).data;
+  { token, isSample, model, signal }: LayerRequest,
+): Promise<LayerReading> {
+  const init: RequestInit = { signal, cache: isSample ? 'default' : 'no-store' };
+  const pathOf = (format: string): string =>
+    `activations/${encodeURIComponent(layer)}${formatQuery({ input: token, model, format })}`;
+  const [activation, body] = await Promise.all([
+    request(pathOf('json'), activationSchema, init),
+    fetchBody(pathOf('npy'), init),
+  ]);
+  return { activation, array: await parseArray(body) };
 }
 
 /** The bytes of a picture that the server itself offers. */
 export async function fetchPicture(url: string, signal: AbortSignal): Promise<Blob> {
-  return (await fetchBody(url, { signal })).body;
+  return fetchBody(url, { signal });
 }
 
 function formatQuery(fields: Readonly<Record<string, string | undefined>>): string {
@@ -91,30 +107,38 @@ function formatQuery(fields: Readonly<Record<string, string | undefined>>): stri
   return query.size === 0 ? '' : `?${query}`;
 }
 
-function readPublication(headers: Headers): number | undefined {
-  const text = headers.get(MODEL_SEQ_HEADER) ?? '';
-  return /^\d{1,9}$/.test(text) ? Number(text) : undefined;
-}
-
 async function request<Schema extends z.ZodType>(
   path: string,
   schema: Schema,
   init: RequestInit = {},
-): Promise<{ data: z.infer<Schema>; headers: Headers }> {
+): Promise<z.infer<Schema>> {
   const requestHeaders = new Headers(init.headers);
   requestHeaders.set('accept', 'application/json');
-  const { body, headers } = await fetchBody(path, { ...init, headers: requestHeaders });
+  const body = await fetchBody(path, { ...init, headers: requestHeaders });
   const parsed = schema.safeParse(await parseJson(body));
-  if (parsed.success) return { data: parsed.data, headers };
-  throw new ApiFailure(
+  if (parsed.success) return parsed.data;
+  throw unexpectedAnswer(parsed.error);
+}
+
+async function parseArray(body: Blob): Promise<NpyArray> {
+  const buffer = await body.arrayBuffer();
+  try {
+    return parseNpy(buffer);
+  } catch (error) {
+    throw unexpectedAnswer(error);
+  }
+}
+
+function unexpectedAnswer(cause: unknown): ApiFailure {
+  return new ApiFailure(
     'The server answered in another way than this page expects.',
     'Page and server are probably of different versions. Reload the page.',
-    { isTemporary: false, cause: parsed.error },
+    { isTemporary: false, cause },
   );
 }
 
 /** The whole body of a good answer: a connection can also break in the middle of one. */
-async function fetchBody(url: string, init: RequestInit): Promise<{ body: Blob; headers: Headers }> {
+async function fetchBody(url: string, init: RequestInit): Promise<Blob> {
   let response: Response;
   let body: Blob;
   try {
@@ -130,7 +154,7 @@ async function fetchBody(url: string, init: RequestInit): Promise<{ body: Blob; 
     throw new ApiFailure('The server does not answer.', advice, { isTemporary: true, cause });
   }
   if (!response.ok) throw await readProblem(response.status, body);
-  return { body, headers: response.headers };
+  return body;
 }
 
 /** `undefined` for a body that is not JSON: no schema accepts it. */

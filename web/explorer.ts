@@ -1,8 +1,7 @@
 /** The page at work: what the views report becomes requests and an address, and the answers go back to the views. */
-import type { LayerDescription, LayerList } from '../shared/api.ts';
+import type { Classification, LayerDescription, LayerList } from '../shared/api.ts';
 import { ProductError } from '../shared/errors.ts';
-import { classifyPicture, fetchPicture, readActivation } from './api-client.ts';
-import type { Answer } from './api-client.ts';
+import { classifyPicture, fetchPicture, readLayer } from './api-client.ts';
 import { findElement } from './element.ts';
 import { explainFailure } from './explain-failure.ts';
 import { planeOf } from './feature-maps.ts';
@@ -12,10 +11,12 @@ import { createKeptStrip } from './kept-strip.ts';
 import { groupLayers } from './layer-groups.ts';
 import { createLayerPicker } from './layer-picker.ts';
 import { createLayerPlate } from './layer-plate.ts';
+import { createModelChoice, describeModel } from './model-choice.ts';
+import type { ListedModel } from './model-choice.ts';
 import type { ModelLine } from './model-line.ts';
 import type { Notice } from './notice.ts';
 import { formatDuration } from './number-text.ts';
-import { createPictureChooser } from './picture-chooser.ts';
+import type { PictureChooser } from './picture-chooser.ts';
 import { keyOf, nameOf, ownPictureOf } from './picture-source.ts';
 import type { PictureSource } from './picture-source.ts';
 import { createPredictionBars } from './prediction-bars.ts';
@@ -31,17 +32,21 @@ import type { OwnPicture, ViewState } from './view-state.ts';
 const SLOW_MS = 3000;
 
 export interface ExplorerOptions {
+  /** The model of this page, until it is reloaded. */
   model: LayerList['model'];
-  /** Whether the link asked for this model; then it stays in the address. */
+  /** Whether the link asked for it; then it stays in the address. */
   isPinned: boolean;
-  /** The id of `model` where it is not the one that answers by default. */
-  requestedModel: string | undefined;
+  /** The model that answers when none is asked for. */
+  answering: LayerList['model'];
+  /** That can be chosen. */
+  models: readonly ListedModel[];
   layers: readonly LayerDescription[];
   classNames: readonly string[];
   samples: readonly Sample[];
   defaultSample: string;
   /** Sentences about what the link asked for in vain. */
   linkProblems: readonly string[];
+  chooser: PictureChooser;
   modelLine: ModelLine;
   notice: Notice;
 }
@@ -56,7 +61,7 @@ interface ShownPicture {
 
 /** Resolves when the view that the address names is shown, or has failed. */
 export async function explore(options: ExplorerOptions): Promise<void> {
-  const { model, requestedModel, layers, classNames, samples, defaultSample, modelLine, notice } = options;
+  const { model, answering, models, layers, classNames, samples, defaultSample, chooser, modelLine, notice } = options;
   const inputLayer = layers.find(({ kind }) => kind === 'input');
   const firstGroup = groupLayers(layers)[0];
   if (inputLayer === undefined || firstGroup === undefined) throw new Error('internal: a model without an input');
@@ -78,13 +83,16 @@ export async function explore(options: ExplorerOptions): Promise<void> {
     },
     readPixels: (token) => readPixelsIfPossible(token),
   });
-  const shareBar = createShareBar({ inputShape, share, pin });
+  const shareBar = createShareBar({ inputShape, share });
+  const modelChoice = createModelChoice({ models, answering, choose: chooseModel });
 
   let state: ViewState = {};
   let currentLayer = firstGroup.output;
   /** Whether its values are on the page: a layer that was only passed through is no step of the history. */
   let isLayerRead = false;
   let current: ShownPicture | undefined;
+  /** Whether the server was seen to answer with another model than that of this page. */
+  let isReplaced = false;
   let pictureRequest = new AbortController();
   let layerRequest = new AbortController();
 
@@ -107,8 +115,7 @@ export async function explore(options: ExplorerOptions): Promise<void> {
     try {
       const sent = await obtainPicture(source, signal);
       signal.throwIfAborted();
-      const classes = classNames.length;
-      const answer = await classifyPicture(sent.body, { classes, model: requestedModel, signal });
+      const { answer, replacement } = await classify(sent.body, signal);
       const pixels = await readInputPixels(answer.input.token, inputShape);
       signal.throwIfAborted();
       const { width, height } = answer.input;
@@ -118,7 +125,7 @@ export async function explore(options: ExplorerOptions): Promise<void> {
       if (source.kind === 'file') keepPicture({ token: answer.input.token, fileName: name, sent });
       status.textContent = summary;
       bars.setBusy(false);
-      noteModel(answer.model);
+      if (replacement !== undefined) tellReplacement(replacement);
       await showLayer(currentLayer);
       return true;
     } catch (error) {
@@ -130,6 +137,20 @@ export async function explore(options: ExplorerOptions): Promise<void> {
       clearTimeout(slow);
       if (!signal.aborted) bars.setBusy(false);
     }
+  }
+
+  /** A page shows one model: when the server has changed to another, the page goes on with its own, and says so. */
+  async function classify(
+    picture: Blob,
+    signal: AbortSignal,
+  ): Promise<{ answer: Classification; replacement?: LayerList['model'] }> {
+    const classes = classNames.length;
+    const isNamed = state.model !== undefined || isReplaced || model.id !== answering.id;
+    const answer = await classifyPicture(picture, { classes, model: isNamed ? model.id : undefined, signal });
+    if (answer.model.id === model.id) return { answer };
+    const own = await classifyPicture(picture, { classes, model: model.id, signal });
+    isReplaced = true;
+    return { answer: own, replacement: answer.model };
   }
 
   async function obtainPicture(
@@ -150,7 +171,7 @@ export async function explore(options: ExplorerOptions): Promise<void> {
 
   function showAnswer(
     { source, summary }: { source: PictureSource; summary: string },
-    { model: answering, publication, predictions, input }: Answer,
+    { model: { seq }, predictions, input }: Classification,
     isNewStep: boolean,
   ): void {
     const sample = source.kind === 'sample' ? source.sample : undefined;
@@ -159,7 +180,7 @@ export async function explore(options: ExplorerOptions): Promise<void> {
     strip.mark(sample?.name);
     if (sample !== undefined && best !== undefined) strip.judge(sample.name, best.label === sample.label);
     keptStrip.mark(input.token);
-    modelLine.showAnswer(answering, publication);
+    modelLine.showRelease(seq);
 
     const isOther = current !== undefined && (source.kind === 'file' || keyOf(source) !== keyOf(current.source));
     const isShared = source.kind === 'link' || state.input === input.token;
@@ -192,12 +213,10 @@ export async function explore(options: ExplorerOptions): Promise<void> {
     }
   }
 
-  /** A page must not show the layers of one model with the answers of another. */
-  function noteModel(answering: LayerList['model']): void {
-    if (answering.id === model.id) return;
+  function tellReplacement(replacement: LayerList['model']): void {
     notice.show({
       title: 'The server answers with another model now.',
-      text: `It is ${answering.name}. Reload the page, so that all of it shows the same model.`,
+      text: `It is ${describeModel(replacement)}. This page stays with ${describeModel(model)} until you reload it.`,
       action: { label: 'Reload', act: () => location.reload() },
     });
   }
@@ -220,10 +239,13 @@ export async function explore(options: ExplorerOptions): Promise<void> {
     return location.href;
   }
 
-  function pin(isPinned: boolean): void {
+  /** The page is made for one model: another one begins a new page, with the same view. */
+  function chooseModel(modelId: string | undefined): void {
+    const isOther = (modelId ?? answering.id) !== model.id;
     const { model: _model, ...rest } = state;
     state = rest;
-    remember(isPinned ? { model: model.id } : {});
+    remember(modelId === undefined ? {} : { model: modelId }, { isNewStep: isOther });
+    if (isOther) location.reload();
   }
 
   function chooseLayer(layer: LayerDescription): Promise<void> {
@@ -247,13 +269,13 @@ export async function explore(options: ExplorerOptions): Promise<void> {
     plate.setBusy(true);
     layerStatus.textContent = `Reading ${layer.name} …`;
     try {
-      const { token } = current;
-      const activation = await readActivation(layer.name, { token, model: requestedModel, signal });
+      const { token, source } = current;
+      const isSample = source.kind === 'sample';
+      const reading = await readLayer(layer.name, { token, isSample, model: model.id, signal });
       signal.throwIfAborted();
-      plate.show(activation);
+      plate.show(reading);
       isLayerRead = true;
       layerStatus.textContent = '';
-      noteModel(activation.model);
     } catch (error) {
       if (signal.aborted) return;
       layerStatus.textContent = `${layer.name} could not be read.`;
@@ -263,8 +285,8 @@ export async function explore(options: ExplorerOptions): Promise<void> {
     }
   }
 
-  /** Shows what the address says; where it names what is not here, it says so. */
-  async function followAddress(problems: readonly string[]): Promise<void> {
+  /** Shows what the address says, or `first` in place of its picture; where it names what is not here, it says so. */
+  async function followAddress(problems: readonly string[], first?: PictureSource): Promise<void> {
     state = readViewState();
     const told = [...problems];
     const layer = layers.find(({ name }) => name === state.layer);
@@ -278,11 +300,11 @@ export async function explore(options: ExplorerOptions): Promise<void> {
       told.push(`${currentLayer.name} has no channel ${state.channel}; shown instead: ${lastChannel}.`);
       state.channel = lastChannel;
     }
-    shareBar.setPinned(state.model !== undefined);
+    modelChoice.mark(state.model);
     picker.mark(currentLayer);
     plate.reserve(currentLayer, state.channel ?? 0);
 
-    const source = await findSource(told);
+    const source = first ?? (await findSource(told));
     if (current !== undefined && keyOf(source) === keyOf(current.source)) {
       pictureRequest.abort();
       status.textContent = current.summary;
@@ -313,19 +335,16 @@ export async function explore(options: ExplorerOptions): Promise<void> {
   picker.show(layers);
   strip.show(samples);
   keptStrip.show(kept.list());
-  createPictureChooser({
-    choose: (file) => void showPicture({ kind: 'file', file }),
-    explain: (title, text) => notice.show({ title, text }),
-  });
   // Also comes when the part behind the # is edited by hand.
   addEventListener('popstate', () => {
-    const { model: asked } = readViewState();
-    if (asked === undefined || asked === model.id) void followAddress([]);
+    const { model: asked = answering.id } = readViewState();
+    if (asked === model.id) void followAddress([]);
     else location.reload();
   });
-  if (!options.isPinned) {
-    const { model: _model, ...rest } = readViewState();
-    writeViewState(rest, { ownPicture: readOwnPicture(), isNewStep: false });
-  }
-  await followAddress(options.linkProblems);
+  // A link may call it by an alias or by the beginning of its id.
+  const { model: _model, ...rest } = readViewState();
+  const address = options.isPinned ? { ...rest, model: model.id } : rest;
+  writeViewState(address, { ownPicture: readOwnPicture(), isNewStep: false });
+  const waiting = chooser.open((file) => void showPicture({ kind: 'file', file }));
+  await followAddress(options.linkProblems, waiting === undefined ? undefined : { kind: 'file', file: waiting });
 }

@@ -1,5 +1,6 @@
 /** One layer's activations, cut into channels. Pure: no DOM, no requests. */
-import type { Activation, ChannelStatistics, LayerDescription } from '../shared/api.ts';
+import type { ChannelStatistics, LayerDescription } from '../shared/api.ts';
+import type { LayerReading } from './api-client.ts';
 import type { ValueRange } from './colour-scale.ts';
 
 export interface FeatureMap {
@@ -23,16 +24,16 @@ export function planeOf({ shape }: LayerDescription): { height: number; width: n
   return { height: first, width: second, channels: third ?? 1 };
 }
 
-/** Throws where the answer has no values or not as many as its shape says: this page asks for them. */
-export function cutChannels({ layer, channels: statistics, values }: Activation): FeatureMaps {
+/** Throws where statistics and values are not of the shape of the layer: this page asks for all channels. */
+export function cutChannels({ activation: { layer, channels: statistics }, array }: LayerReading): FeatureMaps {
   const { height, width, channels } = planeOf(layer);
   const area = height * width;
-  if (values === undefined || values.length !== area * channels || statistics.length !== channels) {
+  if (array.shape.join() !== layer.shape.join() || statistics.length !== channels) {
     throw new Error(`internal: the server's answer for ${layer.name} does not have the shape that it names`);
   }
   const maps = statistics.map((each, channel): FeatureMap => {
     const plane = new Float32Array(area);
-    for (let place = 0; place < area; place++) plane[place] = values[place * channels + channel] ?? Number.NaN;
+    for (let place = 0; place < area; place++) plane[place] = array.values[place * channels + channel] ?? Number.NaN;
     return { statistics: each, values: plane };
   });
   const range = {

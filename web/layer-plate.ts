@@ -1,6 +1,7 @@
 /** The plate of one layer: what the layer is, its channels as a grid, one of them at large, and the scale of colours. */
-import type { Activation, LayerDescription } from '../shared/api.ts';
+import type { LayerDescription } from '../shared/api.ts';
 import { createActivationGrid } from './activation-grid.ts';
+import type { LayerReading } from './api-client.ts';
 import { createChannelDetail } from './channel-detail.ts';
 import type { ValueRange } from './colour-scale.ts';
 import { findElement } from './element.ts';
@@ -15,7 +16,7 @@ export interface LayerPlate {
    * come. `channel` is taken back to the last one if there are less.
    */
   reserve(layer: LayerDescription, channel: number): void;
-  show(activation: Activation): void;
+  show(reading: LayerReading): void;
   setBusy(isBusy: boolean): void;
 }
 
@@ -91,8 +92,8 @@ export function createLayerPlate({ classNames, changeChannel }: LayerPlateOption
       grid.mark(current);
       showChannel();
     },
-    show(activation) {
-      shown = cutChannels(activation);
+    show(reading) {
+      shown = cutChannels(reading);
       repaint();
     },
     setBusy(isBusy) {

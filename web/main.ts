@@ -1,16 +1,21 @@
 /** The beginning: asks the server for its model, layers and samples, and hands the page over to the explorer. */
 import type { LayerList } from '../shared/api.ts';
-import { ApiFailure, listLayers, listModels, listSamples } from './api-client.ts';
+import { ApiFailure, listLayers, listModels, listSamples, readModel } from './api-client.ts';
 import { findElement } from './element.ts';
 import { explainFailure } from './explain-failure.ts';
 import { explore } from './explorer.ts';
-import { createModelLine } from './model-line.ts';
+import { createModelLine, shortenId } from './model-line.ts';
 import { createNotice } from './notice.ts';
+import { createPictureChooser } from './picture-chooser.ts';
 import { readViewState } from './view-state.ts';
 
 const notice = createNotice();
 const modelLine = createModelLine();
 const status = findElement('status', HTMLParagraphElement);
+const chooser = createPictureChooser({
+  explain: (title, text) => notice.show({ title, text }),
+  defer: (file) => (status.textContent = `${file.name} waits until the server has a model …`),
+});
 
 void start();
 
@@ -22,21 +27,23 @@ async function start(): Promise<void> {
       listLayers(),
       listSamples(),
     ]);
-    const { list, problem } = await followPin(answering);
+    const { list, isPinned, problem } = await followPin(answering);
     const { model, layers } = list;
-    const classNames = models.find(({ id }) => id === model.id)?.classNames;
-    if (classNames === undefined) throw new Error(`internal: the server does not list the model ${model.id}`);
+    const listed = models.find(({ id }) => id === model.id);
+    const own = listed ?? (await readModel(model.id));
     document.documentElement.removeAttribute('data-failed');
-    modelLine.show({ model, layers, classes: classNames.length });
+    modelLine.show({ model, layers, classes: own.classNames.length });
     await explore({
       model,
-      isPinned: readViewState().model === model.id,
-      requestedModel: list === answering ? undefined : model.id,
+      isPinned,
+      answering: answering.model,
+      models: listed === undefined ? [...models, own] : models,
       layers,
-      classNames,
+      classNames: own.classNames,
       samples,
       defaultSample,
       linkProblems: problem === undefined ? [] : [problem],
+      chooser,
       modelLine,
       notice,
     });
@@ -47,15 +54,22 @@ async function start(): Promise<void> {
   }
 }
 
+interface FollowedPin {
+  list: LayerList;
+  isPinned: boolean;
+  problem?: string;
+}
+
 /** The layers of the model that the link pins, or of the one that answers, with a sentence that says why. */
-async function followPin(answering: LayerList): Promise<{ list: LayerList; problem?: string }> {
+async function followPin(answering: LayerList): Promise<FollowedPin> {
   const { model } = readViewState();
-  if (model === undefined || model === answering.model.id) return { list: answering };
+  if (model === undefined) return { list: answering, isPinned: false };
+  if (model === answering.model.id) return { list: answering, isPinned: true };
   try {
-    return { list: await listLayers(model) };
+    return { list: await listLayers(model), isPinned: true };
   } catch (error) {
     if (!(error instanceof ApiFailure) || error.isTemporary) throw error;
-    const problem = `This server cannot answer with the model ${model.slice(0, 8)}; it answers with ${answering.model.name}.`;
-    return { list: answering, problem };
+    const problem = `This server cannot answer with the model ${shortenId(model)}; it answers with ${answering.model.name}.`;
+    return { list: answering, isPinned: false, problem };
   }
 }

@@ -6,6 +6,10 @@ import { formatCount } from './number-text.ts';
 /** Enough of the id to tell models apart by eye; the whole one is in the title. */
 const SHORT_ID_LENGTH = 8;
 
+export function shortenId(modelId: string): string {
+  return modelId.slice(0, SHORT_ID_LENGTH);
+}
+
 interface ShownModel {
   model: LayerList['model'];
   layers: readonly LayerDescription[];
@@ -14,8 +18,8 @@ interface ShownModel {
 
 export interface ModelLine {
   show(model: ShownModel): void;
-  /** Who gave the last answer; `publication` is its number in the store, where the server says so. */
-  showAnswer(model: LayerList['model'], publication: number | undefined): void;
+  /** Which change of the champion gave the last answer; nothing of a pinned model, and before the first change. */
+  showRelease(seq: number | null): void;
 }
 
 export function createModelLine(): ModelLine {
@@ -24,21 +28,16 @@ export function createModelLine(): ModelLine {
   const seq = findElement('model-seq', HTMLElement);
   const size = findElement('model-size', HTMLElement);
 
-  function showName(model: LayerList['model']): void {
-    name.textContent = model.name;
-    id.textContent = model.id.slice(0, SHORT_ID_LENGTH);
-    id.title = model.id;
-  }
-
   return {
     show({ model, layers, classes }) {
       const parameters = layers.reduce((sum, layer) => sum + layer.parameters, 0);
-      showName(model);
+      name.textContent = model.name;
+      id.textContent = shortenId(model.id);
+      id.title = model.id;
       size.textContent = `${formatCount(parameters)} parameters, ${formatCount(layers.length)} layers, ${formatCount(classes)} classes`;
     },
-    showAnswer(model, publication) {
-      showName(model);
-      seq.textContent = publication === undefined ? '' : `publication ${publication}`;
+    showRelease(number) {
+      seq.textContent = number === null || number === 0 ? '' : `release ${number}`;
     },
   };
 }

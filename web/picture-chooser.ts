@@ -2,22 +2,48 @@
 import { findElement } from './element.ts';
 
 interface PictureChooserOptions {
-  choose: (file: File) => void;
   /** Something was dropped or pasted that is no file, or more than one. */
   explain: (title: string, text: string) => void;
+  /** A picture came before there was somebody to take it; the last one waits. */
+  defer: (file: File) => void;
 }
 
-export function createPictureChooser(options: PictureChooserOptions): void {
-  takeChosenFiles('file', options);
-  takeChosenFiles('camera', options);
-  takeDroppedFiles(options);
-  takePastedFiles(options);
+export interface PictureChooser {
+  /** From now on pictures go to `choose`. Gives the one that waits, if any. */
+  open(choose: (file: File) => void): File | undefined;
 }
 
-function takeChosenFiles(id: string, { choose }: PictureChooserOptions): void {
-  const input = findElement(id, HTMLInputElement);
-  // Until there is somebody to take a picture, none can be chosen.
-  input.disabled = false;
+/** Dropped and pasted files are taken at once: a browser would open them in place of a page that still loads. */
+export function createPictureChooser({ explain, defer }: PictureChooserOptions): PictureChooser {
+  let waiting: File | undefined;
+  let take = (file: File): void => {
+    waiting = file;
+    defer(file);
+  };
+  const inputs = [findElement('file', HTMLInputElement), findElement('camera', HTMLInputElement)];
+  const receiver: Receiver = { choose: (file) => take(file), explain };
+  for (const input of inputs) takeChosenFiles(input, receiver);
+  takeDroppedFiles(receiver);
+  takePastedFiles(receiver);
+
+  return {
+    open(choose) {
+      take = choose;
+      // Until there is somebody to take a picture, none can be chosen.
+      for (const input of inputs) input.disabled = false;
+      const file = waiting;
+      waiting = undefined;
+      return file;
+    },
+  };
+}
+
+interface Receiver {
+  choose: (file: File) => void;
+  explain: PictureChooserOptions['explain'];
+}
+
+function takeChosenFiles(input: HTMLInputElement, { choose }: Receiver): void {
   input.addEventListener('change', () => {
     const [file] = input.files ?? [];
     if (file !== undefined) choose(file);
@@ -26,7 +52,7 @@ function takeChosenFiles(id: string, { choose }: PictureChooserOptions): void {
   });
 }
 
-function takeDroppedFiles({ choose, explain }: PictureChooserOptions): void {
+function takeDroppedFiles({ choose, explain }: Receiver): void {
   const page = document.documentElement;
   let depth = 0;
   const setDepth = (next: number): void => {
@@ -61,7 +87,7 @@ function takeDroppedFiles({ choose, explain }: PictureChooserOptions): void {
   });
 }
 
-function takePastedFiles({ choose, explain }: PictureChooserOptions): void {
+function takePastedFiles({ choose, explain }: Receiver): void {
   document.addEventListener('paste', (event) => {
     const [file, ...rest] = event.clipboardData?.files ?? [];
     if (file === undefined) {

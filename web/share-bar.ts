@@ -10,20 +10,17 @@ interface ShareBarOptions {
   inputShape: readonly number[];
   /** Puts the picture into the address or takes it out, and gives the link. */
   share: (withPicture: boolean) => string;
-  pin: (isPinned: boolean) => void;
 }
 
 export interface ShareBar {
   show(picture: PictureInLink): void;
-  setPinned(isPinned: boolean): void;
 }
 
-export function createShareBar({ inputShape: [height = 1, width = 1], share, pin }: ShareBarOptions): ShareBar {
+export function createShareBar({ inputShape: [height = 1, width = 1], share }: ShareBarOptions): ShareBar {
   const words = findElement('share-words', HTMLParagraphElement);
   const status = findElement('share-status', HTMLParagraphElement);
   const copyButton = findElement('copy-link', HTMLButtonElement);
   const pictureButton = findElement('copy-picture', HTMLButtonElement);
-  const pinBox = findElement('pin', HTMLInputElement);
   const size = formatShape([width, height]);
   const wordsOf: Record<PictureInLink, string> = {
     sample: 'The address names sample, layer and channel.',
@@ -41,10 +38,6 @@ export function createShareBar({ inputShape: [height = 1, width = 1], share, pin
 
   copyButton.addEventListener('click', () => void copy(shown === 'from-link'));
   pictureButton.addEventListener('click', () => void copy(true));
-  pinBox.addEventListener('change', () => {
-    status.textContent = '';
-    pin(pinBox.checked);
-  });
 
   return {
     show(picture) {
@@ -54,9 +47,6 @@ export function createShareBar({ inputShape: [height = 1, width = 1], share, pin
       copyButton.textContent = isOwn ? 'Copy link without picture' : 'Copy link';
       pictureButton.hidden = !isOwn;
       status.textContent = '';
-    },
-    setPinned(isPinned) {
-      pinBox.checked = isPinned;
     },
   };
 }

@@ -154,12 +154,12 @@ export function createModelPool(options: ModelPoolOptions): ModelPool {
 }
 
 function toTaken(lease: Lease, { pointer, isPinned }: { pointer?: Pointer; isPinned: boolean }): TakenModel {
-  const { manifest } = lease.classifier;
+  const { manifest, computation } = lease.classifier;
   const { modelId: id, name } = manifest;
   return {
     classifier: lease.classifier,
     manifest,
-    reference: { id, name, channel: pointer?.channel ?? null, seq: pointer?.seq ?? null },
+    reference: { id, name, channel: pointer?.channel ?? null, seq: pointer?.seq ?? null, mode: computation.mode },
     isPinned,
     release: () => lease.release(),
   };

@@ -3,6 +3,8 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { createAdaptorServer } from '@hono/node-server';
+import type { KernelVariant } from '../../shared/engine/kernel-module.ts';
+import type { EngineMode } from '../../shared/engine/layout.ts';
 import { ProductError } from '../../shared/errors.ts';
 import { createImageDecoder } from '../../shared/image/decode.ts';
 import type { ModelManifest } from '../../shared/manifest.ts';
@@ -11,7 +13,7 @@ import { loadModel } from '../model-loader.ts';
 import { createModelPool } from '../model-pool/model-pool.ts';
 import { DEFAULT_POINTER_TTL_MS } from '../pointer-ttl.ts';
 import { createSampleShelf } from '../samples.ts';
-import { startWasmBackend } from '../wasm-backend.ts';
+import { startEngine } from '../served-engine.ts';
 import { readFolder } from './asset-folder.ts';
 import { servePage } from './static-files.ts';
 import { compileWasmModules } from './wasm-modules.ts';
@@ -24,6 +26,10 @@ export interface ServerOptions {
   store: string;
   /** Time between two looks at the store's pointer. Default: 5 s. */
   pointerTtlMs?: number;
+  /** How the model computes. Default: fast. */
+  mode?: EngineMode;
+  /** Build of the engine's kernels, the same for all servers of a process. Default: the fastest one here. */
+  variant?: KernelVariant;
   /** Folder of the built page. */
   page: string;
   reportError: (error: unknown) => void;
@@ -57,17 +63,14 @@ const CLOSE_GRACE_MS = 10_000;
  */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const { host, port, store, page, reportError } = options;
-  const { closeGraceMs = CLOSE_GRACE_MS, pointerTtlMs = DEFAULT_POINTER_TTL_MS } = options;
-  const { tfjs, jpeg, webp } = await compileWasmModules();
+  const { closeGraceMs = CLOSE_GRACE_MS, pointerTtlMs = DEFAULT_POINTER_TTL_MS, mode = 'fast' } = options;
+  const { engine, jpeg, webp } = await compileWasmModules(options.variant);
   // A Node process lives on when a request ends.
   const keepAlive = (): void => undefined;
   const models = createModelPool({
     shipped: readFolder(SHIPPED_MODELS),
     store: readFolder(store),
-    async load(source, modelId) {
-      await startWasmBackend(tfjs);
-      return loadModel(source, modelId);
-    },
+    load: async (source, modelId) => loadModel(source, modelId, await startEngine(engine, mode)),
     pointerTtlMs,
     otherModels: OTHER_MODELS,
     reportError,

@@ -1,20 +1,23 @@
-/** The WebAssembly modules of the server, compiled from the installed packages. */
+/** The WebAssembly modules of the server, compiled from its own files and the installed packages. */
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
+import { chooseVariant, type KernelVariant } from '../../shared/engine/kernel-module.ts';
+import type { EngineBuild } from '../served-engine.ts';
 
 export interface WasmModules {
-  tfjs: WebAssembly.Module;
+  engine: EngineBuild;
   jpeg: WebAssembly.Module;
   webp: WebAssembly.Module;
 }
 
-export async function compileWasmModules(): Promise<WasmModules> {
-  const [tfjs, jpeg, webp] = await Promise.all([
-    compile('@tensorflow/tfjs-backend-wasm/wasm-out/tfjs-backend-wasm-simd.wasm'),
+/** `variant` is the build of the engine's kernels. Default: the fastest one here. */
+export async function compileWasmModules(variant: KernelVariant = chooseVariant()): Promise<WasmModules> {
+  const [module, jpeg, webp] = await Promise.all([
+    compile(`../../shared/engine/wasm/edge-${variant}.wasm`),
     compile('@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm'),
     compile('@jsquash/webp/codec/dec/webp_dec.wasm'),
   ]);
-  return { tfjs, jpeg, webp };
+  return { engine: { variant, module }, jpeg, webp };
 }
 
 async function compile(specifier: string): Promise<WebAssembly.Module> {

@@ -10,9 +10,9 @@ import { loadModel } from '../model-loader.ts';
 import { readFolder } from '../node/asset-folder.ts';
 import { compileWasmModules } from '../node/wasm-modules.ts';
 import { createSampleShelf } from '../samples.ts';
+import { startEngine } from '../served-engine.ts';
 import { readChannel } from '../store/channel-pointer.ts';
 import type { ModelStore } from '../store/model-store.ts';
-import { startWasmBackend } from '../wasm-backend.ts';
 
 const SHIPPED_STORE = folderOf('../models');
 /** They are in `samples/` of it. */
@@ -26,9 +26,9 @@ export interface ExpectedAnswers {
 /** What the champion of a channel answers on the samples, computed here. Errors: those of reading a model. */
 export async function computeAnswers(store: ModelStore, channel: string): Promise<ExpectedAnswers> {
   const { source, modelId } = await findChampion(store, channel);
-  const { tfjs, jpeg, webp } = await compileWasmModules();
-  await startWasmBackend(tfjs);
-  const classifier = await loadModel(source, modelId);
+  const { engine, jpeg, webp } = await compileWasmModules();
+  // The better numbers, whichever mode the server runs in.
+  const classifier = await loadModel(source, modelId, await startEngine(engine, 'exact'));
   try {
     const { manifest } = classifier;
     const decoder = createImageDecoder({ jpeg, webp });

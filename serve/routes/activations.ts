@@ -92,7 +92,8 @@ export function readActivation(services: Services): RouteHandler<typeof readActi
     const layer = findLayer(model.manifest.layers, context.req.valid('param').layer);
     const { input, name } = await prepareNamedInput({ input: token, sample }, { services, manifest: model.manifest });
 
-    const etag = await makeEtag([model.reference, input.sha256, name, layer.name, options]);
+    const { computation } = model.classifier;
+    const etag = await makeEtag([model.reference, computation, input.sha256, name, layer.name, options]);
     context.header('etag', etag);
     context.header('vary', 'accept', { append: true });
     context.header('cache-control', cacheRule({ isPinned: model.isPinned, isPrivate: token !== undefined }));

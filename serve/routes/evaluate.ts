@@ -139,12 +139,16 @@ function streamEvents(events: AsyncGenerator<EvaluationEvent>, options: StreamOp
     );
     return encoder.encode(isServerSent ? `event: ${event.type}\ndata: ${json}\n\n` : `${json}\n`);
   };
+  // A stream that was cancelled takes nothing more, also of the picture that was in work.
+  let hasLeft = false;
   return new ReadableStream<Uint8Array>({
     async pull(controller) {
       try {
         const { value, done } = await events.next();
+        if (hasLeft) return;
         if (done !== true) return controller.enqueue(write(value));
       } catch (error) {
+        if (hasLeft) return;
         if (isWorthLogging(error)) services.reportError(error);
         controller.enqueue(write({ type: 'problem', problem: toProblem(error) }));
       }
@@ -152,6 +156,7 @@ function streamEvents(events: AsyncGenerator<EvaluationEvent>, options: StreamOp
       controller.close();
     },
     async cancel() {
+      hasLeft = true;
       // Waits for the picture that is in work, so that no model is freed under it.
       await events.return(undefined);
       end();

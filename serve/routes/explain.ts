@@ -186,7 +186,8 @@ export function readExplanation(services: Services): RouteHandler<typeof readExp
     const { manifest } = model;
     const { input, name } = await prepareNamedInput({ input: token, sample }, { services, manifest });
 
-    const etag = await makeEtag(['explain', model.reference, input.sha256, name, options]);
+    const { computation } = model.classifier;
+    const etag = await makeEtag(['explain', model.reference, computation, input.sha256, name, options]);
     context.header('etag', etag);
     context.header('vary', 'accept', { append: true });
     context.header('cache-control', cacheRule({ isPinned: model.isPinned, isPrivate: token !== undefined }));

@@ -3,8 +3,6 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { loadGraphModel, type GraphModel } from '@tensorflow/tfjs-converter';
 import { setBackend, tensor4d, tidy, type io, type Tensor } from '@tensorflow/tfjs-core';
-import { startWasmBackend } from '../../serve/wasm-backend.ts';
-import { compileWasmModules } from '../../serve/node/wasm-modules.ts';
 import { EDGE_BACKEND, startEdgeBackend, type EdgeBackend } from '../../shared/engine/backend.ts';
 import { chooseVariant, type KernelVariant } from '../../shared/engine/kernel-module.ts';
 import type { EngineMode } from '../../shared/engine/layout.ts';
@@ -17,6 +15,7 @@ import { isOnnxruntimeSetUp, loadOnnxruntime } from '../../train/convert/onnx/ru
 import { readModel, type ModelFolder } from '../../train/convert/read-model.ts';
 import { writeModel, type ModelSource } from '../../train/convert/write-model.ts';
 import { compileEngineModule } from '../support/edge-engine.ts';
+import { startStockBackend } from '../support/stock-backend.ts';
 
 /** One picture [height, width, channels] -> logits [classes]. */
 export type Classify = (picture: Float32Array) => Promise<Float32Array>;
@@ -61,7 +60,7 @@ export async function loadStock(folder: string, scratch: string): Promise<Conten
   const target = join(scratch, 'folded');
   await writeModel(toSource(await readModel(folder)), { weightType: 'float32', isFolded: true }, target);
   const folded = await readModel(target);
-  await startWasmBackend((await compileWasmModules()).tfjs);
+  await startStockBackend();
   const [group] = folded.topology.weightsManifest;
   const load = async (): Promise<io.ModelArtifacts> => ({
     format: folded.topology.format,

@@ -50,7 +50,7 @@ export function describeApi(platform: string, send: Send): void {
   describe(`POST /classify on ${platform}`, () => {
     test('ranks the classes by the model’s logits, with probabilities that add up to one', async () => {
       const { predictions, model, input } = await classify(send, picture, `?top_k=${manifest.classNames.length}`);
-      expect(model).toEqual({ id: manifest.modelId, name: manifest.name, channel: 'resnet18', seq: 0 });
+      expect(model).toEqual({ id: manifest.modelId, name: manifest.name, channel: 'resnet18', seq: 0, mode: 'fast' });
       expect(input).toMatchObject({ width: 40, height: 24 });
       const logits = predictions.map(({ logit }) => logit);
       expect(logits).toEqual(logits.toSorted((a, b) => b - a));
@@ -420,8 +420,8 @@ export function describeApi(platform: string, send: Send): void {
 
     test('answers with the model that a request names, and says whether a pointer chose it', async () => {
       const { modelId: id, name } = manifest;
-      const named = { id, name, channel: null, seq: null };
-      const chosen = { id, name, channel: 'resnet18', seq: 0 };
+      const named = { id, name, channel: null, seq: null, mode: 'fast' };
+      const chosen = { id, name, channel: 'resnet18', seq: 0, mode: 'fast' };
       for (const [choice, model] of [
         [`model=${id}`, named],
         [`model=${id.slice(0, 12)}`, named],

@@ -24,6 +24,8 @@ export interface ImagePlatform {
   processAll(files: readonly Uint8Array[]): Promise<FileOutcome[]>;
   readHeader(bytes: Uint8Array): Promise<ImageHeader>;
   fit(picture: Picture, size: number): Promise<Uint8Array<ArrayBuffer>>;
+  /** Both in one call: the pixels of a large picture stay where they are. */
+  decodeAndFit(bytes: Uint8Array, size: number): Promise<Uint8Array<ArrayBuffer>>;
   encodeToken(pixels: Uint8Array): Promise<string>;
   decodeToken(token: string, expectedLength: number): Promise<Uint8Array>;
   encodePng(picture: PngPicture): Promise<Uint8Array>;
@@ -42,6 +44,7 @@ export function createLocalPlatform(modules: DecoderModules): ImagePlatform {
     },
     readHeader: async (bytes) => readImageHeader(bytes),
     fit: async (picture, size) => fitToSquare(picture, size),
+    decodeAndFit: async (bytes, size) => fitToSquare(await decoder.decode(bytes), size),
     encodeToken: encodeInputToken,
     decodeToken: decodeInputToken,
     encodePng,

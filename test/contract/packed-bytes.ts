@@ -14,7 +14,11 @@ export function packBytes(value: unknown): unknown {
 
 export function unpackBytes(value: unknown): unknown {
   if (typeof value === 'object' && value !== null && 'packedBytes' in value && typeof value.packedBytes === 'string') {
-    return Uint8Array.from(atob(value.packedBytes), (character) => character.charCodeAt(0));
+    const text = atob(value.packedBytes);
+    const bytes = new Uint8Array(text.length);
+    // Megabytes: walking through the text as an iterable takes ten times as long.
+    for (let index = 0; index < text.length; index++) bytes[index] = text.charCodeAt(index);
+    return bytes;
   }
   return mapInside(value, unpackBytes);
 }

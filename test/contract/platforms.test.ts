@@ -41,6 +41,7 @@ const HEADERS = [
   'x-activation-shape',
   'x-content-type-options',
   'x-model-id',
+  'x-model-mode',
   'x-model-seq',
 ];
 

@@ -75,7 +75,7 @@ export function describeSwap(name: string, open: () => SwapPlatform): void {
       await publish(modelAt(1));
       await point(modelId, [null]);
       const { model, predictions } = await askUntil(1);
-      expect(model).toEqual({ id: modelId, name: 'tiny.1', channel: 'resnet18', seq: 1 });
+      expect(model).toEqual({ id: modelId, name: 'tiny.1', channel: 'resnet18', seq: 1, mode: 'fast' });
       expect((await ask(`?model=${modelId}`)).predictions).toEqual(predictions);
       const shipped = await ask('?model=shipped');
       expect(shipped.model).toMatchObject({ id: shippedId, channel: null, seq: null });
@@ -168,7 +168,7 @@ export function describeSwap(name: string, open: () => SwapPlatform): void {
     test('follows a channel of its own', async () => {
       await writePointer('canary', { champion: modelAt(1).modelId, seq: 7, previous: [] });
       const { model } = await ask('?channel=canary');
-      expect(model).toEqual({ id: modelAt(1).modelId, name: 'tiny.2', channel: 'canary', seq: 7 });
+      expect(model).toEqual({ id: modelAt(1).modelId, name: 'tiny.2', channel: 'canary', seq: 7, mode: 'fast' });
       expect((await ask('?model=canary')).model).toEqual(model);
       expect((await ask()).model.channel).toBe('resnet18');
       await writePointer('canary', { champion: modelAt(0).modelId, seq: 8, previous: [] });

@@ -153,7 +153,7 @@ describe('from two updates to an answer', () => {
 
   it('answers /classify with the logits of the trainer', async () => {
     const { predictions, model } = classificationSchema.parse(await uploadFirstPicture('/classify?top_k=10'));
-    expect(model).toEqual({ id: modelId, name: 'custom.pipeline-1', channel: DEFAULT_CHANNEL, seq: 0 });
+    expect(model).toEqual({ id: modelId, name: 'custom.pipeline-1', channel: DEFAULT_CHANNEL, seq: 0, mode: 'fast' });
     const logits = predictions.toSorted((a, b) => a.index - b.index).map(({ logit }) => logit);
     expect(largestDifference(logits, trained.expected.logits)).toBeLessThan(TOLERANCE);
     expect(predictions.map(({ label }) => label).toSorted()).toEqual([...trained.dataset.classNames].toSorted());

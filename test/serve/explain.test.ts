@@ -9,7 +9,7 @@ import { readFolder } from '../../serve/node/asset-folder.ts';
 import { startServer, type RunningServer } from '../../serve/node/server.ts';
 import { compileWasmModules } from '../../serve/node/wasm-modules.ts';
 import { describePredictions, judgeAnswer } from '../../serve/prediction.ts';
-import { startWasmBackend } from '../../serve/wasm-backend.ts';
+import { startEngine } from '../../serve/served-engine.ts';
 import { findThresholds, measureRoughness, scoreCertainty } from '../../shared/abstention.ts';
 import {
   batchClassificationSchema,
@@ -153,11 +153,10 @@ describeWithCifar10('the shipped model on CIFAR-10', (folder) => {
   const images: { pixels: Uint8Array; logits: Float32Array; residuals: number[] }[] = [];
 
   beforeAll(async () => {
-    const { tfjs } = await compileWasmModules();
-    await startWasmBackend(tfjs);
+    const engine = await startEngine((await compileWasmModules()).engine, 'fast');
     const pointer: unknown = JSON.parse(await readFile(join('serve/models', channelPath(DEFAULT_CHANNEL)), 'utf8'));
     const { champion } = parseChannel(pointer, DEFAULT_CHANNEL);
-    classifier = await loadModel(readFolder('serve/models'), champion ?? expect.fail('no model is shipped'));
+    classifier = await loadModel(readFolder('serve/models'), champion ?? expect.fail('no model is shipped'), engine);
     const records = await readFile(join(folder, CIFAR10.testFile));
     for (let index = 0; index < IMAGES; index++) {
       const pixels = interleave(records.subarray(index * CIFAR10.recordBytes + 1, (index + 1) * CIFAR10.recordBytes));

@@ -5,8 +5,8 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import type { AssetSource } from '../../serve/asset-source.ts';
 import { loadModel } from '../../serve/model-loader.ts';
 import { compileWasmModules } from '../../serve/node/wasm-modules.ts';
+import { startEngine, type ServedEngine } from '../../serve/served-engine.ts';
 import { sha256Hex } from '../../serve/sha256.ts';
-import { startWasmBackend } from '../../serve/wasm-backend.ts';
 import { ProductError, type ErrorCode } from '../../shared/errors.ts';
 import { modelContract, parseManifest, type ModelManifest } from '../../shared/manifest.ts';
 import { channelPath, modelFilePath } from '../../shared/store.ts';
@@ -22,10 +22,10 @@ interface MemoryStore {
 }
 
 let tiny: MemoryStore;
+let engine: ServedEngine;
 
 beforeAll(async () => {
-  const { tfjs } = await compileWasmModules();
-  await startWasmBackend(tfjs);
+  engine = await startEngine((await compileWasmModules()).engine, 'fast');
   tiny = await makeStore();
 });
 
@@ -38,7 +38,7 @@ describe('loadModel', () => {
   ] as const)('loads $weightType (folded: $isFolded), and frees all of it', async (form) => {
     const store = await makeStore(form);
     const before = memory().numTensors;
-    const classifier = await loadModel(sourceOf(store.files), store.manifest.modelId);
+    const classifier = await loadModel(sourceOf(store.files), store.manifest.modelId, engine);
     const pixels = Uint8Array.from({ length: 8 * 8 * 3 }, (_, index) => (index * 29) % 256);
     const logits = classifier.classify(pixels);
     expect(logits.length).toBe(3);
@@ -50,7 +50,7 @@ describe('loadModel', () => {
   });
 
   test('gives every layer of the manifest with its size', async () => {
-    const classifier = await loadModel(sourceOf(tiny.files), tiny.manifest.modelId);
+    const classifier = await loadModel(sourceOf(tiny.files), tiny.manifest.modelId, engine);
     const pixels = new Uint8Array(8 * 8 * 3).fill(200);
     for (const layer of classifier.manifest.layers) {
       expect(classifier.activate(pixels, layer).length, layer.name).toBe(layer.shape.reduce((a, b) => a * b, 1));
@@ -144,7 +144,7 @@ function sourceOf(files: Files): AssetSource {
 
 async function refusalOf(files: Files, code: ErrorCode): Promise<ProductError> {
   const pointer = JSON.parse(new TextDecoder().decode(read(files, channelPath('resnet18')))) as { champion: string };
-  const error = await loadModel(sourceOf(files), pointer.champion).catch((thrown: unknown) => thrown);
+  const error = await loadModel(sourceOf(files), pointer.champion, engine).catch((thrown: unknown) => thrown);
   if (!(error instanceof ProductError)) throw new Error(`expected a refusal, got ${String(error)}`);
   expect(error.code).toBe(code);
   return error;

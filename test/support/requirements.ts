@@ -11,13 +11,7 @@ import { describe } from 'vitest';
 import { isOnnxruntimeSetUp } from '../../train/convert/onnx/run-onnxruntime.ts';
 import { isTensorFlowSetUp } from '../../train/engine/tensorflow/addon.ts';
 import { isWebgpuSetUp } from '../../train/engine/webgpu/dawn.ts';
-
-const CHROMIUM_PATHS = [
-  '/usr/bin/chromium',
-  '/usr/bin/chromium-browser',
-  '/usr/bin/google-chrome',
-  '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
-];
+import { findChromium } from './chromium-path.ts';
 
 /** Vulkan drivers that compute on the CPU: SwiftShader comes with Chromium, lavapipe with Mesa. */
 const SOFTWARE_ADAPTERS = [
@@ -34,7 +28,7 @@ const VULKAN_LOADERS = [
   '/usr/lib/libvulkan.so.1',
 ];
 
-/** A suite that drives a real browser; it gets the path of the browser inside a test from `chromiumPath()`. */
+/** A suite that drives a real browser; its tests get it from `openBrowser()`. */
 export function describeWithChromium(title: string, body: () => void): void {
   const missing = findChromium() === undefined ? 'no Chromium; install it or set CHROMIUM_PATH' : undefined;
   describeUnlessMissing(title, missing, body);
@@ -96,18 +90,6 @@ function findVersitygw(): string | undefined {
   const folders = [...(process.env['PATH'] ?? '').split(delimiter), join(homedir(), 'go/bin')];
   const paths = named ? [named] : folders.map((folder) => join(folder, 'versitygw'));
   return paths.find((path) => existsSync(path));
-}
-
-/** The executable to launch. Throws where there is none: only for suites of `describeWithChromium`. */
-export function chromiumPath(): string {
-  const path = findChromium();
-  if (path === undefined) throw new Error('internal: chromiumPath() outside describeWithChromium()');
-  return path;
-}
-
-function findChromium(): string | undefined {
-  const named = process.env['CHROMIUM_PATH'];
-  return (named ? [named] : CHROMIUM_PATHS).find((path) => existsSync(path));
 }
 
 /** A suite with a requirement of its own: `missing` says what is not there, or is undefined. */

@@ -11,7 +11,7 @@ import { z } from 'zod';
 
 const REPOSITORY = resolve(import.meta.dirname, '../..');
 const PLANTED = join(import.meta.dirname, 'planted');
-const PROJECTS = ['shared', 'shared/image', 'train', 'serve', 'serve/tsconfig.node.json', 'web'];
+const PROJECTS = ['shared', 'shared/image', 'shared/engine', 'train', 'serve', 'serve/tsconfig.node.json', 'web'];
 const SETTINGS = [
   ...PROJECTS.map((project) => (project.endsWith('.json') ? project : `${project}/tsconfig.json`)),
   'tsconfig.base.json',

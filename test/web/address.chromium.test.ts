@@ -128,24 +128,6 @@ describePage('the address of the page', ({ openPage, newPage, context, url }) =>
     expect(page.url()).toContain('input=1');
   });
 
-  it('pins the model on request, and says when a link pins one that cannot answer', async () => {
-    const page = await openPage('#sample=cat-ginger&layer=layer1');
-    const { models } = (await (await fetch(`${url()}/models`)).json()) as { models: { id: string }[] };
-    await page.getByLabel('Always this model').check();
-    expect(page.url()).toContain(`&model=${models[0]?.id}`);
-    await page.reload();
-    await waitUntilRead(page);
-    expect(await page.getByLabel('Always this model').isChecked()).toBe(true);
-    await page.getByLabel('Always this model').uncheck();
-    expect(page.url()).not.toContain('model=');
-
-    await page.goto(`${url()}/#layer=layer1&model=${'0'.repeat(64)}`);
-    await waitForNotice(page, 'This server cannot answer with the model 00000000');
-    await waitUntilRead(page);
-    expect(await page.getByLabel('Always this model').isChecked()).toBe(false);
-    expect(page.url()).not.toContain('model=');
-  });
-
   it('explains a link to a layer, a channel, a sample or a picture that is not there', async () => {
     const page = await openPage('#layer=layer9');
     await waitForNotice(page, 'There is no layer layer9; shown instead: relu.');

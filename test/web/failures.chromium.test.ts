@@ -1,15 +1,18 @@
 /** What the page says and keeps when something does not go well. */
-import { cp } from 'node:fs/promises';
+import { cp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { crc32 } from '../../shared/image/crc32.ts';
 import { encodePng } from '../../shared/image/png-encode.ts';
 import { startServer } from '../../serve/node/server.ts';
 import { makeTemporaryFolder } from '../support/temporary-folder.ts';
+import { tinyArchitecture, writeTinyStore } from '../support/tiny-model.ts';
 import {
+  CAT,
   chooseFile,
   describePage,
   drop,
+  dropAsHand,
   readCaption,
   readView,
   SCREENSHOTS,
@@ -114,13 +117,19 @@ describePage('failures on the page', ({ openPage, newPage, context }) => {
     expect(page.url()).toContain('sample=horse');
   });
 
-  it('explains a server whose model is not there yet, and starts when it is', async () => {
-    const store = await makeTemporaryFolder();
+  it('explains a server whose model is not there yet, and starts when it is, with a picture that was dropped', async () => {
+    const folder = await makeTemporaryFolder();
+    const [store, published] = [join(folder, 'store'), join(folder, 'published')];
+    const architecture = tinyArchitecture({ inputShape: [32, 32, 3] });
+    const { modelId } = await writeTinyStore(published, { architecture });
+    // A pointer that came before its model.
+    await cp(join(published, 'channels'), join(store, 'channels'), { recursive: true });
     const server = await startServer({
       host: '127.0.0.1',
       port: 0,
       store,
       page: 'web/dist',
+      pointerTtlMs: 0,
       reportError: () => undefined,
     });
     try {
@@ -133,31 +142,24 @@ describePage('failures on the page', ({ openPage, newPage, context }) => {
       expect(await page.locator('#file').isDisabled()).toBe(true);
       expect(await page.locator('#inside-title').isVisible()).toBe(false);
       await page.screenshot({ path: join(SCREENSHOTS, 'not-ready.png') });
-      await cp('serve/models', store, { recursive: true });
+
+      // As a hand does it: a browser opens a file that the page does not take.
+      const file = join(folder, 'early.png');
+      await writeFile(file, CAT);
+      await dropAsHand(page, file);
+      await page.getByText('early.png waits until the server has a model …').waitFor();
+      expect(page.context().pages()).toEqual([page]);
+      expect(page.url()).toBe(`${server.url}/`);
+
+      await cp(join(published, modelId), join(store, modelId), { recursive: true });
       await page.locator('#notice button', { hasText: 'Try again' }).click();
-      await waitUntilRead(page);
+      await waitForPicture(page, 'early.png');
       expect(await page.locator('#inside-title').isVisible()).toBe(true);
+      expect(await page.locator('#kept button').count()).toBe(1);
       await chooseFile(page, 'mine.png');
       await waitForPicture(page, 'mine.png');
     } finally {
       await server.close();
     }
-  });
-
-  it('says so when the server changes its model under the page', async () => {
-    const page = await openPage('#layer=relu');
-    await page.route('**/classify?*', async (route) => {
-      const response = await route.fetch();
-      const answer = (await response.json()) as { model: object };
-      await route.fulfill({ response, json: { ...answer, model: { ...answer.model, id: 'f00d', name: 'newer' } } });
-    });
-    await page.locator('.sample', { hasText: 'ship' }).click();
-    await waitForNotice(page, 'The server answers with another model now.');
-    expect(await page.locator('#model-id').innerText()).toBe('f00d');
-    await page.unroute('**/classify?*');
-    await page.locator('#notice button', { hasText: 'Reload' }).click();
-    await page.waitForFunction(() => document.querySelector('#model-id')?.textContent !== 'f00d');
-    await waitForPicture(page, 'ship');
-    expect(await page.locator('#notice').innerText()).toBe('');
   });
 });

@@ -1,16 +1,15 @@
 /**
- * A bench for the page: real Chromium against the real Node server and the shipped model. Screenshots of the looks that
+ * A bench for the page: real Chromium against the real Node server and the shipped model, both shared by all files. Screenshots of the looks that
  * matter go to the temporary folder of the machine, for people to look at; no test compares them.
  */
 import { readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { chromium } from 'playwright-core';
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playwright-core';
-import { afterAll, afterEach, beforeAll } from 'vitest';
-import { startServer } from '../../serve/node/server.ts';
-import { chromiumPath, describeWithChromium } from '../support/requirements.ts';
+import { afterAll, afterEach, beforeAll, inject } from 'vitest';
+import { openBrowser } from '../support/open-browser.ts';
+import { describeWithChromium } from '../support/requirements.ts';
 
 export const SCREENSHOTS = join(tmpdir(), 'resnet18-edge-page');
 export const SAMPLE_FOLDER = 'web/public/samples';
@@ -25,10 +24,9 @@ export interface PageBench {
   context: () => BrowserContext;
 }
 
-/** A suite of the page: one browser and one server for all of its tests. */
+/** A suite of the page: every test has a browser context of its own. */
 export function describePage(title: string, body: (bench: PageBench) => void): void {
   describeWithChromium(title, () => {
-    let server: Awaited<ReturnType<typeof startServer>>;
     let browser: Browser;
     let current: BrowserContext | undefined;
     /** Errors in the console and requests to other servers; every test ends with none. */
@@ -36,21 +34,10 @@ export function describePage(title: string, body: (bench: PageBench) => void): v
 
     beforeAll(async () => {
       await mkdir(SCREENSHOTS, { recursive: true });
-      server = await startServer({
-        host: '127.0.0.1',
-        port: 0,
-        store: 'serve/models',
-        page: 'web/dist',
-        reportError: (error) => console.error(error),
-      });
-      await server.ready;
-      browser = await chromium.launch({ executablePath: chromiumPath(), args: ['--no-sandbox'] });
+      browser = await openBrowser();
     });
 
-    afterAll(async () => {
-      await browser?.close();
-      await server?.close();
-    });
+    afterAll(() => browser?.close());
 
     afterEach(async () => {
       await current?.close();
@@ -78,11 +65,11 @@ export function describePage(title: string, body: (bench: PageBench) => void): v
     }
 
     body({
-      url: () => server.url,
+      url: () => inject('shippedServerUrl'),
       newPage,
       async openPage(hash = '', options = {}) {
         const page = await newPage(options);
-        await page.goto(`${server.url}/${hash}`);
+        await page.goto(`${inject('shippedServerUrl')}/${hash}`);
         await waitUntilRead(page);
         return page;
       },
@@ -169,4 +156,14 @@ export function drop(page: Page, files: readonly DroppedFile[], { isReleased = t
     },
     { dropped: portable, events: ['dragenter', 'dragover', ...(isReleased ? ['drop'] : [])] },
   );
+}
+
+/** Drags a file of this machine over the page and drops it, as the browser itself sees it. */
+export async function dropAsHand(page: Page, path: string): Promise<void> {
+  const session = await page.context().newCDPSession(page);
+  const data = { items: [], files: [path], dragOperationsMask: 1 };
+  for (const type of ['dragEnter', 'dragOver', 'drop'] as const) {
+    await session.send('Input.dispatchDragEvent', { type, x: 300, y: 300, data });
+  }
+  await session.detach();
 }

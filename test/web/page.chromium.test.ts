@@ -65,17 +65,6 @@ describePage('pictures on the page', ({ openPage, url }) => {
     expect(await page.locator('label[for="camera"]').isVisible()).toBe(false);
   });
 
-  it('names the publication that answered where the server says which', async () => {
-    const page = await openPage();
-    await page.route('**/classify?*', async (route) => {
-      const response = await route.fetch();
-      await route.fulfill({ response, headers: { ...response.headers(), 'x-model-seq': '12' } });
-    });
-    await page.locator('.sample', { hasText: 'ship' }).click();
-    await waitForPicture(page, 'ship');
-    expect(await page.locator('#model-seq').innerText()).toBe('publication 12');
-  });
-
   it('says at each sample whether the network recognised it', async () => {
     const page = await openPage('#sample=cat-ginger');
     const [best = ''] = await page.locator('.bar-label > :first-child').allInnerTexts();

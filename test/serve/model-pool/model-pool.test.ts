@@ -5,7 +5,7 @@ import type { AssetSource } from '../../../serve/asset-source.ts';
 import { loadModel } from '../../../serve/model-loader.ts';
 import { createModelPool, type ModelPool } from '../../../serve/model-pool/model-pool.ts';
 import { compileWasmModules } from '../../../serve/node/wasm-modules.ts';
-import { startWasmBackend } from '../../../serve/wasm-backend.ts';
+import { startEngine, type ServedEngine } from '../../../serve/served-engine.ts';
 import {
   channelPath,
   DEFAULT_CHANNEL,
@@ -16,10 +16,11 @@ import {
 import { readTinyFiles, type ModelFiles } from '../../support/tiny-model.ts';
 
 let models: ModelFiles[];
+let engine: ServedEngine;
 const PIXELS = new Uint8Array(8 * 8 * 3).fill(120);
 
 beforeAll(async () => {
-  await startWasmBackend((await compileWasmModules()).tfjs);
+  engine = await startEngine((await compileWasmModules()).engine, 'fast');
   models = await Promise.all([1, 2, 3, 4, 5].map((seed) => readTinyFiles({ seed })));
 });
 
@@ -73,7 +74,7 @@ function makeBench({ pointerTtlMs = 0, otherModels = 1 } = {}): Bench {
   const pool = createModelPool({
     shipped: toSource(shipped),
     store: toSource(store, reads),
-    load: loadModel,
+    load: (source, modelId) => loadModel(source, modelId, engine),
     pointerTtlMs,
     otherModels,
     reportError: (error) => logged.push(error),

@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import axe from 'axe-core';
 import type { AxeResults } from 'axe-core';
-import { chromium } from 'playwright-core';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { chromiumPath, describeWithChromium } from '../../support/requirements.ts';
+import { openBrowser } from '../../support/open-browser.ts';
+import { describeWithChromium } from '../../support/requirements.ts';
 import { makeSharedFolder } from '../../support/temporary-folder.ts';
 import { writeTinyReport } from '../../support/tiny-report.ts';
 
@@ -21,7 +21,7 @@ describeWithChromium('the report', () => {
     await mkdir(SCREENSHOTS, { recursive: true });
     const { runFolder } = await writeTinyReport(await makeSharedFolder());
     url = pathToFileURL(join(runFolder, 'report.html')).href;
-    browser = await chromium.launch({ executablePath: chromiumPath(), args: ['--no-sandbox'] });
+    browser = await openBrowser();
   });
   afterAll(async () => {
     await browser?.close();

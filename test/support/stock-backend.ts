@@ -1,7 +1,9 @@
 /**
- * Starts TensorFlow.js' own wasm backend from a compiled WebAssembly module. tfjs would fetch and compile its bytes
- * itself, which Workers forbid; handed in, the same code runs in workerd and in Node.
+ * What the edge engine is measured against: TensorFlow.js' own wasm backend, started from a compiled WebAssembly module.
+ * tfjs would fetch and compile its bytes itself.
  */
+import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
 import { BackendWasm } from '@tensorflow/tfjs-backend-wasm';
 import moduleFactory, { type BackendWasmModule } from '@tensorflow/tfjs-backend-wasm/wasm-out/tfjs-backend-wasm.js';
 import { registerBackend, removeBackend, setBackend } from '@tensorflow/tfjs-core';
@@ -16,18 +18,10 @@ interface EmscriptenModule {
 /** What the file exports; its own type calls this the property `default` of what it exports. */
 const startModule = moduleFactory as unknown as typeof moduleFactory.default;
 
-let starting: Promise<void> | undefined;
-
-/**
- * Make the wasm backend the current one. tfjs has one registry per process, so later calls wait for the first; after a
- * start that failed, the next call tries again.
- */
-export function startWasmBackend(module: WebAssembly.Module): Promise<void> {
-  starting ??= start(module).catch((error: unknown) => {
-    starting = undefined;
-    throw error;
-  });
-  return starting;
+/** Make the stock wasm backend the current one, with SIMD and one thread. */
+export async function startStockBackend(): Promise<void> {
+  const file = import.meta.resolve('@tensorflow/tfjs-backend-wasm/wasm-out/tfjs-backend-wasm-simd.wasm');
+  await start(await WebAssembly.compile(await readFile(fileURLToPath(file))));
 }
 
 async function start(module: WebAssembly.Module): Promise<void> {
