@@ -20,6 +20,7 @@ import * as classify from './routes/classify.ts';
 import * as evaluate from './routes/evaluate.ts';
 import * as docs from './routes/docs.ts';
 import * as evaluation from './routes/evaluation.ts';
+import * as explain from './routes/explain.ts';
 import * as health from './routes/health.ts';
 import * as models from './routes/models.ts';
 import { registerOip } from './routes/oip.ts';
@@ -41,6 +42,8 @@ export function createApp(services: Services): OpenAPIHono {
   app.openapi(activations.listLayersRoute, activations.listLayers(services));
   app.openapi(activations.readActivationRoute, activations.readActivation(services));
   app.openapi(activations.computeActivationRoute, activations.computeActivation(services));
+  app.openapi(explain.readExplanationRoute, explain.readExplanation(services));
+  app.openapi(explain.computeExplanationRoute, explain.computeExplanation(services));
   app.openapi(models.listModelsRoute, models.listModels(services));
   app.openapi(models.readHistoryRoute, models.readHistory(services));
   app.openapi(models.readModelRoute, models.readModel(services));
@@ -110,6 +113,7 @@ const EXPOSED_HEADERS = [
   'retry-after',
   HEADER_LENGTH,
   ...ACTIVATION_HEADERS,
+  ...explain.EXPLANATION_HEADERS,
 ];
 
 /** What a browser asks before it lets a page send a request that no form could send. */

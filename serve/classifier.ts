@@ -10,6 +10,7 @@ import { ProductError } from '../shared/errors.ts';
 import type { LayerEntry, ModelManifest } from '../shared/manifest.ts';
 import { normalizePixels } from '../shared/normalize.ts';
 import { INPUT_LAYER, LOGITS_LAYER } from '../shared/resnet.ts';
+import type { LinearWeights } from './linear-weights.ts';
 
 /** How a classifier computes. Two that agree in model and this give the same bits. */
 export interface Computation {
@@ -26,9 +27,13 @@ export interface Classifier {
   activate(pixels: Uint8Array, layer: LayerEntry): Float32Array;
   /** The same for several layers in one run, in their order. */
   activateAll(pixels: Uint8Array, layers: readonly LayerEntry[]): Float32Array[];
+  /** What the logits are computed with. */
+  readonly linear: LinearWeights;
   /** Free the weights. */
   dispose(): void;
 }
+
+export type ClassifierParts = Pick<Classifier, 'manifest' | 'computation' | 'linear'>;
 
 /**
  * Takes over `model`: it is disposed with the classifier, or here when it is refused. The first run is made here, on all
@@ -36,7 +41,7 @@ export interface Classifier {
  *
  * Errors   'model/damaged' when a shape differs
  */
-export function createClassifier(model: GraphModel, manifest: ModelManifest, computation: Computation): Classifier {
+export function createClassifier(model: GraphModel, { manifest, computation, linear }: ClassifierParts): Classifier {
   const [height, width, channels] = manifest.architecture.inputShape;
   const inputShape = [1, height, width, channels];
   const logits = manifest.layers.find(({ name }) => name === LOGITS_LAYER);
@@ -97,6 +102,7 @@ export function createClassifier(model: GraphModel, manifest: ModelManifest, com
     classify: (pixels) => activate(pixels, logits),
     activate,
     activateAll,
+    linear,
     dispose: () => model.dispose(),
   };
 }

@@ -1,4 +1,4 @@
-/** The forms of an activation, and which of them an Accept header prefers. */
+/** The forms of an answer, and which of them an Accept header prefers. */
 import { ProductError } from '../shared/errors.ts';
 
 /** By preference where the caller has none. */
@@ -13,8 +13,20 @@ export type ActivationFormat = keyof typeof ACTIVATION_MEDIA_TYPES;
 
 export const ACTIVATION_FORMATS = Object.keys(ACTIVATION_MEDIA_TYPES) as [ActivationFormat, ...ActivationFormat[]];
 
+export const EXPLANATION_MEDIA_TYPES = { json: 'application/json', png: 'image/png' } as const;
+
+export type ExplanationFormat = keyof typeof EXPLANATION_MEDIA_TYPES;
+
+export const EXPLANATION_FORMATS = ['json', 'png'] as const satisfies readonly ExplanationFormat[];
+
+/** The form of an activation. Errors: 'request/not-acceptable'. */
+export function negotiateFormat(accept: string | undefined): ActivationFormat {
+  return negotiate(accept, ACTIVATION_MEDIA_TYPES);
+}
+
 /**
- * The media type of the greatest quality, the first one where the caller does not care.
+ * The media type of the greatest quality (RFC 9110, 12.5.1), the first one where the caller does not care, as curl does
+ * not.
  *
  * Errors   'request/not-acceptable' when each has quality 0
  */
@@ -38,15 +50,22 @@ export function chooseMediaType<Type extends string>(
 }
 
 /**
- * The form of the greatest quality (RFC 9110, 12.5.1); JSON where the caller does not care, as curl does not.
+ * The form whose media type has the greatest quality; the first one where the caller does not care.
  *
+ * @param mediaTypes of the forms, by preference
  * Errors   'request/not-acceptable' when every form has quality 0
  */
-export function negotiateFormat(accept: string | undefined): ActivationFormat {
-  const [usual, ...others] = ACTIVATION_FORMATS.map((format) => ACTIVATION_MEDIA_TYPES[format]);
+export function negotiate<Format extends string>(
+  accept: string | undefined,
+  mediaTypes: Readonly<Record<Format, string>>,
+): Format {
+  const formats = Object.keys(mediaTypes) as Format[];
+  const [usual, ...others] = formats.map((format) => mediaTypes[format]);
   if (usual === undefined) throw new Error('internal: no forms');
-  const type = chooseMediaType(accept, [usual, ...others], `; or say format=${ACTIVATION_FORMATS.join(', ')}`);
-  return ACTIVATION_FORMATS.find((format) => ACTIVATION_MEDIA_TYPES[format] === type) ?? 'json';
+  const type = chooseMediaType(accept, [usual, ...others], `; or say format=${formats.join(', ')}`);
+  const found = formats.find((format) => mediaTypes[format] === type);
+  if (found === undefined) throw new Error(`internal: no form of ${type}`);
+  return found;
 }
 
 interface MediaRange {

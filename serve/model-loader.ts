@@ -17,6 +17,7 @@ import {
 import { modelFilePath } from '../shared/store.ts';
 import { parseJson, readJson, readRequired, type AssetErrors, type AssetSource } from './asset-source.ts';
 import { createClassifier, type Classifier } from './classifier.ts';
+import { readLinearWeights } from './linear-weights.ts';
 import type { ServedEngine } from './served-engine.ts';
 import { sha256Hex } from './sha256.ts';
 
@@ -47,9 +48,11 @@ export async function loadModel(store: AssetSource, modelId: string, engine: Ser
   // The rest are the shards, in the order of the manifest, which parseGraphModel holds against the graph's own.
   const shards = [...files.values()];
   files.clear();
+  const specs = file.weightsManifest.flatMap((group) => group.weights);
+  const linear = readLinearWeights(manifest.architecture, specs, shards);
   const { backend, variant, mode } = engine;
   const model = await loadGraphModel(edgeModelHandler({ backend, file, shards, mode }));
-  return createClassifier(model, manifest, { variant, mode });
+  return createClassifier(model, { manifest, computation: { variant, mode }, linear });
 }
 
 /** The manifest of a model that this server can serve. Errors: as of {@link loadModel}. */

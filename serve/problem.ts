@@ -36,6 +36,8 @@ export const PROBLEM_KINDS: Readonly<Record<ProblemCode, ProblemKind>> = {
   'layer/unknown': { status: 404, title: 'The model has no such layer' },
   'token/invalid': { status: 400, title: 'The input token cannot be read' },
   'sample/unknown': { status: 404, title: 'There is no such sample' },
+  'class/unknown': { status: 404, title: 'The model has no such class' },
+  'explain/unsupported': { status: 422, title: 'The model cannot be explained so' },
   'model/unknown': { status: 404, title: 'There is no such model' },
   'channel/unknown': { status: 404, title: 'There is no such channel' },
   'evaluation/missing': { status: 404, title: 'The model has no such measurement' },

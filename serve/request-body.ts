@@ -49,6 +49,18 @@ export async function readFile(file: File): Promise<Uint8Array<ArrayBuffer>> {
 }
 
 /**
+ * The bytes of one picture: the body as it is, or the one file of a form.
+ *
+ * Errors   those of `readRawBody` and `readFiles`
+ */
+export async function readOnePicture(request: Request): Promise<Uint8Array<ArrayBuffer>> {
+  if (!isMultipart(request)) return readRawBody(request);
+  const [file] = await readFiles(request, { maxFiles: 1 });
+  if (file === undefined) throw new Error('internal: a form without files was accepted');
+  return readFile(file);
+}
+
+/**
  * The JSON body in the given shape.
  *
  * Errors   'request/unsupported-media-type', 'request/empty', 'request/too-large', 'request/malformed-json',

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { REQUEST_ERROR_CODES } from './errors.ts';
 import { architectureSchema } from './architecture.ts';
 import { PICTURE_LIMITS } from './limits.ts';
+import { ABSTENTION_REASONS, CERTAINTY_SCORES } from './abstention.ts';
 import { manifestSchema } from './manifest.ts';
 
 export const API_LIMITS = {
@@ -14,6 +15,11 @@ export const API_LIMITS = {
   pixelsPerImage: PICTURE_LIMITS.pixels,
   bytesPerRequest: 32 * 1024 * 1024,
   defaultTopK: 5,
+  defaultTopChannels: 8,
+  /** Each comes with a link that holds the picture. */
+  topChannels: 64,
+  /** Runs of the model for one picture. */
+  occlusionPatches: 64,
 } as const;
 
 /** Response headers of every answer that a model gave. */
@@ -79,10 +85,30 @@ export const classifiedInputSchema = z.object({
   height: z.int().positive(),
 });
 
+/** Whether the model says that it does not know; only of models that have a threshold. */
+export const abstentionSchema = z.strictObject({
+  isAbstained: z.boolean().describe('There is a reason: take no prediction for an answer.'),
+  reasons: z
+    .array(z.enum(ABSTENTION_REASONS))
+    .describe(
+      'unsure: the score is below the threshold. too-smooth, too-rough: the picture is unlike all that the model was trained for.',
+    ),
+  score: z.number().describe('How sure the model is.'),
+  threshold: z.number().describe('Of the model’s manifest: most validation images reach it.'),
+  kind: z
+    .enum(CERTAINTY_SCORES)
+    .describe('probability: the greatest calibrated one; energy: log of the sum of exp(logit / temperature).'),
+  roughness: z.number().describe('Of the model’s input: the mean difference between neighbouring pixels, 0 to 255.'),
+  roughnessRange: z
+    .strictObject({ min: z.number(), max: z.number() })
+    .describe('Of the model’s manifest: most validation images lie in it.'),
+});
+
 export const classificationSchema = z.object({
   model: modelReferenceSchema,
   predictions: z.array(predictionSchema),
   input: classifiedInputSchema,
+  abstain: abstentionSchema.exactOptional(),
 });
 
 /** With `format=list`: what clients of other classification services expect. */
@@ -90,7 +116,12 @@ export const labelListSchema = z.array(predictionSchema.pick({ label: true, scor
 
 /** One file of a multipart request: an answer or a problem, never both. */
 export const fileResultSchema = z.union([
-  z.object({ file: z.string(), predictions: z.array(predictionSchema), input: classifiedInputSchema }),
+  z.object({
+    file: z.string(),
+    predictions: z.array(predictionSchema),
+    input: classifiedInputSchema,
+    abstain: abstentionSchema.exactOptional(),
+  }),
   z.object({ file: z.string(), problem: problemSchema }),
 ]);
 
@@ -124,11 +155,16 @@ export const channelStatisticsSchema = z.object({
   dead: z.boolean().describe('Zero everywhere for this picture.'),
 });
 
+/** The sample's name and true label, or the sha256 of the model input's pixels. */
+export const namedInputSchema = z.union([
+  z.object({ sample: z.string(), label: z.string() }),
+  z.object({ sha256: z.string() }),
+]);
+
 export const activationSchema = z.object({
   model: modelReferenceSchema,
   layer: layerDescriptionSchema,
-  /** The sample's name and true label, or the token's sha256. */
-  input: z.union([z.object({ sample: z.string(), label: z.string() }), z.object({ sha256: z.string() })]),
+  input: namedInputSchema,
   channels: z.array(channelStatisticsSchema).describe('In the order that was asked for.'),
   values: z
     .array(z.number())
@@ -136,6 +172,62 @@ export const activationSchema = z.object({
     .describe(
       'With `values=true`: row-major, [height, width, channels], or [features]; only the listed channels, in their order.',
     ),
+});
+
+export const signedMapSchema = z.object({
+  height: z.int().positive(),
+  width: z.int().positive(),
+  min: z.number(),
+  max: z.number(),
+  mean: z.number(),
+  values: z.array(z.number()).describe('Row-major, [height, width]. What is positive speaks for the class.'),
+});
+
+export const channelContributionSchema = z.object({
+  channel: z.int().nonnegative(),
+  mean: z.number().describe('Of the channel’s values for this picture.'),
+  weight: z.number().describe('With which the class takes the mean.'),
+  contribution: z.number().describe('To the logit: mean times weight.'),
+  share: z.number().min(0).max(1).describe('Of the sum of the absolute contributions of all channels.'),
+  url: z.string().describe('Path of the channel’s values for this picture and this model.'),
+});
+
+/** The exact class activation map: the mean of the map plus the bias is the class's logit. */
+export const explanationSchema = z.object({
+  method: z.literal('cam'),
+  model: modelReferenceSchema,
+  input: namedInputSchema,
+  class: predictionSchema.describe('The class that is explained.'),
+  layer: layerDescriptionSchema.describe('The layer whose channels the map adds up.'),
+  map: signedMapSchema,
+  bias: z.number(),
+  residual: z.number().nonnegative().describe('|mean of the map + bias - logit|: what rounding leaves.'),
+  contributions: z.array(z.number()).describe('Of each channel; with the bias they sum to the logit.'),
+  channels: z
+    .array(channelContributionSchema)
+    .describe('Those with the greatest absolute contribution, in this order.'),
+  abstain: abstentionSchema.exactOptional(),
+});
+
+/** What the class's logit loses when a patch of the picture is hidden. */
+export const occlusionSchema = z.object({
+  method: z.literal('occlusion'),
+  model: modelReferenceSchema,
+  input: namedInputSchema,
+  class: predictionSchema.describe('The class that is explained.'),
+  patch: z.int().positive().describe('Side of the hidden square in pixels of the model’s input.'),
+  stride: z.int().positive(),
+  fill: z.array(z.int()).describe('The colour that hides: the mean of the training images.'),
+  map: signedMapSchema.describe('One value for each place of the patch: logit without it hidden - logit with it.'),
+  agreement: z
+    .number()
+    .min(-1)
+    .max(1)
+    .nullable()
+    .describe(
+      'Rank correlation (Spearman) with the class activation map, averaged over the same patches; null when the model has no such map, or one of the two is flat.',
+    ),
+  abstain: abstentionSchema.exactOptional(),
 });
 
 export const sampleSchema = z.object({
@@ -187,6 +279,11 @@ export type LayerDescription = z.infer<typeof layerDescriptionSchema>;
 export type LayerList = z.infer<typeof layerListSchema>;
 export type ChannelStatistics = z.infer<typeof channelStatisticsSchema>;
 export type Activation = z.infer<typeof activationSchema>;
+export type NamedInput = z.infer<typeof namedInputSchema>;
+export type Abstention = z.infer<typeof abstentionSchema>;
+export type SignedMap = z.infer<typeof signedMapSchema>;
+export type Explanation = z.infer<typeof explanationSchema>;
+export type Occlusion = z.infer<typeof occlusionSchema>;
 export type SampleList = z.infer<typeof sampleListSchema>;
 export type ModelReference = z.infer<typeof modelReferenceSchema>;
 export type ChannelEvent = z.infer<typeof channelEventSchema>;

@@ -29,6 +29,8 @@ export const REQUEST_ERROR_CODES = [
   'layer/unknown',
   'token/invalid',
   'sample/unknown',
+  'class/unknown',
+  'explain/unsupported',
   'model/unknown',
   'channel/unknown',
 ] as const;

@@ -5,6 +5,7 @@
  * A model folder holds `model.json` (a standard TensorFlow.js graph model), its weight shards, and these two files.
  */
 import { z } from 'zod';
+import { CERTAINTY_SCORES } from './abstention.ts';
 import { architectureSchema, parseArchitecture } from './architecture.ts';
 import { ProductError } from './errors.ts';
 import { buildLayerTable, INPUT_LAYER, LOGITS_LAYER, PROBABILITIES_LAYER, sizeOf } from './resnet.ts';
@@ -44,6 +45,21 @@ const layerEntrySchema = z.strictObject({
 
 const modelFileSchema = z.strictObject({ path: fileName, sizeBytes: z.int().positive(), sha256: sha256Schema });
 
+/** From where on the model's answers count; `abstention.ts` says how. */
+export const abstentionRuleSchema = z.strictObject({
+  score: z.enum(CERTAINTY_SCORES),
+  /** An answer with a lower score is none. */
+  threshold: z.number(),
+  /** Nor is one to a picture outside of this; the mean difference between neighbouring pixels, 0 to 255. */
+  roughness: z.strictObject({ min: z.number().nonnegative(), max: z.number().nonnegative() }),
+  /** Share of the validation images that pass both. */
+  coverage: z.number().min(0).max(1),
+  /** Validation images that they were found on. */
+  images: z.int().positive(),
+});
+
+export type AbstentionRule = z.infer<typeof abstentionRuleSchema>;
+
 /** Where the weights come from. Free of anything that is measured after training. */
 const provenanceSchema = z.strictObject({
   run: z.string(),
@@ -76,6 +92,8 @@ export const manifestSchema = z.strictObject({
   files: z.array(modelFileSchema).min(2),
   /** Probabilities are softmax(logits / temperature). */
   temperature: z.number().positive(),
+  /** Absent: the model answers every picture. */
+  abstention: abstentionRuleSchema.exactOptional(),
   provenance: provenanceSchema,
   licence: z.string(),
 });

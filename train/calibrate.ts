@@ -1,9 +1,14 @@
 /**
+ * What makes a finished network's answers honest, all of it from validation images, never from the test set: the
+ * temperature, and the thresholds from where on the answers count (`shared/abstention.ts`).
+ *
  * Temperature scaling: one number that divides the logits, so that a probability of 0.9 is right nine times of ten. It
- * changes no answer. It is fitted on the validation images, never on the test set.
+ * changes no answer.
  *
  * Source: Guo et al. 2017, arXiv:1706.04599.
  */
+import { findThresholds, measureRoughness, scoreCertainty } from '../shared/abstention.ts';
+import type { AbstentionRule } from '../shared/manifest.ts';
 import { MetricsAccumulator } from '../shared/metrics.ts';
 import type { Calibration } from './checkpoint.ts';
 
@@ -20,6 +25,32 @@ const RANGE = { smallest: 0.1, largest: 10 };
 const GOLDEN_RATIO = (Math.sqrt(5) - 1) / 2;
 /** Of the logarithm of the temperature. */
 const TOLERANCE = 1e-6;
+
+/** Which share of the validation images the answer "I do not know" may cost: 5 % together. */
+const ABSTENTION_SHARES = { unsure: 0.04, rough: 0.005 } as const;
+/** From fewer images the ends of a distribution cannot be told. */
+const FEWEST_IMAGES = 1000;
+
+/** From where on the answers count; undefined where the images are too few to tell. `pixels` [count, ...imageShape]. */
+export function findAbstention(
+  { logits, labels: { length: count } }: Pick<Answers, 'logits' | 'labels'>,
+  { pixels, imageShape, temperature }: ValidationImages,
+): AbstentionRule | undefined {
+  if (count < FEWEST_IMAGES) return undefined;
+  const [classes, size] = [logits.length / count, pixels.length / count];
+  const images = Array.from({ length: count }, (_, image) => ({
+    score: scoreCertainty(logits.subarray(image * classes, (image + 1) * classes), 'energy', temperature),
+    roughness: measureRoughness(pixels.subarray(image * size, (image + 1) * size), imageShape),
+  }));
+  return { score: 'energy', ...findThresholds(images, ABSTENTION_SHARES), images: count };
+}
+
+export interface ValidationImages {
+  /** [count, height, width, channels] */
+  pixels: Uint8Array;
+  imageShape: readonly [number, number, number];
+  temperature: number;
+}
 
 /** The temperature with the least cross-entropy, with what it changes; a temperature of null changes nothing. */
 export function calibrate(answers: Answers, classNames: readonly string[]): Calibration {

@@ -13,6 +13,7 @@ import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { architectureSchema } from '../shared/architecture.ts';
 import { ProductError } from '../shared/errors.ts';
+import { abstentionRuleSchema } from '../shared/manifest.ts';
 import { sizeOf } from '../shared/resnet.ts';
 import { sha256Schema } from '../shared/sha256.ts';
 
@@ -36,6 +37,8 @@ const calibrationSchema = z.strictObject({
   images: count,
   loss: change,
   expectedCalibrationError: change,
+  /** Absent: the images are too few to tell it, or the checkpoint is older than thresholds. */
+  abstention: abstentionRuleSchema.exactOptional(),
 });
 
 /** How probabilities of the finished network are made honest; `calibrate.ts` computes it. */

@@ -11,7 +11,7 @@ import { metricsSchema } from '../shared/manifest.ts';
 import type { Metrics } from '../shared/manifest.ts';
 import { buildLayerTable } from '../shared/resnet.ts';
 import { stepsPerEpoch } from './batches.ts';
-import { calibrate, measureAnswers } from './calibrate.ts';
+import { calibrate, findAbstention, measureAnswers } from './calibrate.ts';
 import type { Answers } from './calibrate.ts';
 import { pruneCheckpoints, writeCheckpoint } from './checkpoint.ts';
 import type { CheckpointHeader, CheckpointTensor } from './checkpoint.ts';
@@ -225,11 +225,18 @@ class Run {
     this.#bar.log(`averaged parameters: validation ${(100 * accuracy).toFixed(2)} % (n = ${n})`);
   }
 
-  /** Fit the temperature that the finished network's probabilities need; without validation images there is none. */
+  /** Fit the temperature and the thresholds that the finished network needs; without validation images there are none. */
   async #calibrate(): Promise<void> {
     if (this.#validation.count === 0) return;
     const { answers } = await this.#answer(this.#validation, 'validation');
-    const calibration = calibrate(answers, this.#header.classNames);
+    const fitted = calibrate(answers, this.#header.classNames);
+    const { imageShape } = this.#request.dataset;
+    const abstention = findAbstention(answers, {
+      pixels: this.#validation.pixels,
+      imageShape,
+      temperature: fitted.temperature ?? 1,
+    });
+    const calibration = abstention === undefined ? fitted : { ...fitted, abstention };
     this.#header = { ...this.#header, calibration };
     await appendEvent(this.#request.runFolder, { event: 'calibration', step: this.#header.step, ...calibration });
     const { temperature, images, expectedCalibrationError: error } = calibration;

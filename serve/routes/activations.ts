@@ -1,16 +1,15 @@
 /** The inside of the network: its layers, and what one layer puts out for a picture. */
 import { createRoute, z, type RouteHandler } from '@hono/zod-openapi';
 import { layerListSchema } from '../../shared/api.ts';
-import { ProductError } from '../../shared/errors.ts';
 import { findLayer } from '../../shared/resnet.ts';
 import { answerView, resolveView, toDescription, VIEW_ANSWER, VIEW_FIELDS } from '../activation-answer.ts';
 import { cacheRule, isNotModified, makeEtag } from '../http-cache.ts';
 import { onlyFields } from '../invalid-request.ts';
 import { CHOICE_FIELDS, CHOICE_PROBLEMS } from '../model-choice.ts';
-import { preparePicture, prepareToken, type ModelInput } from '../model-input.ts';
-import type { TakenModel } from '../model-pool/model-pool.ts';
+import { preparePicture } from '../model-input.ts';
+import { checkInputChoice, INPUT_FIELDS, INPUT_PROBLEMS, prepareNamedInput } from '../named-input.ts';
 import { BINARY, curl, jsonAnswer, MODEL_PROBLEMS, PICTURE_PROBLEMS, problemAnswers } from '../openapi.ts';
-import { isMultipart, readFile, readFiles, readRawBody } from '../request-body.ts';
+import { readOnePicture } from '../request-body.ts';
 import { takeModel, type Services } from '../services.ts';
 
 /** What can be wrong with what is asked of a layer. */
@@ -20,18 +19,7 @@ const listQuery = onlyFields(CHOICE_FIELDS);
 
 const viewQuery = onlyFields({ ...VIEW_FIELDS, ...CHOICE_FIELDS });
 
-const inputQuery = viewQuery.extend({
-  input: z
-    .string()
-    .optional()
-    .openapi({ param: { description: 'The token of a picture, from /classify.' } }),
-  sample: z
-    .string()
-    .optional()
-    .openapi({
-      param: { description: 'The name of a sample, from /samples. Without input and sample: the default one.' },
-    }),
-});
+const inputQuery = viewQuery.extend(INPUT_FIELDS);
 
 const params = z.strictObject({
   layer: z.string().openapi({ param: { description: 'A name from /activations.' }, example: 'layer3' }),
@@ -65,14 +53,7 @@ export const readActivationRoute = createRoute({
   responses: {
     200: VIEW_ANSWER,
     304: { description: 'The caller has this answer already (If-None-Match).' },
-    ...problemAnswers([
-      'request/invalid',
-      'layer/unknown',
-      'token/invalid',
-      'sample/unknown',
-      ...CHOICE_PROBLEMS,
-      ...MODEL_PROBLEMS,
-    ]),
+    ...problemAnswers(['request/invalid', 'layer/unknown', ...INPUT_PROBLEMS, ...CHOICE_PROBLEMS, ...MODEL_PROBLEMS]),
   },
 });
 
@@ -105,16 +86,11 @@ export function listLayers(services: Services): RouteHandler<typeof listLayersRo
 export function readActivation(services: Services): RouteHandler<typeof readActivationRoute> {
   return async (context) => {
     const { input: token, sample, model: modelName, channel, ...query } = context.req.valid('query');
-    if (token !== undefined && sample !== undefined) {
-      throw new ProductError('request/invalid', 'got input and sample; one of them, or neither, is expected');
-    }
+    checkInputChoice({ input: token, sample });
     const options = resolveView(context, query);
     const model = await takeModel(services, context, { model: modelName, channel });
     const layer = findLayer(model.manifest.layers, context.req.valid('param').layer);
-    const { input, name } =
-      token === undefined
-        ? await prepareSample(sample, { services, model })
-        : { input: await prepareToken(token, model.manifest), name: undefined };
+    const { input, name } = await prepareNamedInput({ input: token, sample }, { services, manifest: model.manifest });
 
     const { computation } = model.classifier;
     const etag = await makeEtag([model.reference, computation, input.sha256, name, layer.name, options]);
@@ -122,35 +98,19 @@ export function readActivation(services: Services): RouteHandler<typeof readActi
     context.header('vary', 'accept', { append: true });
     context.header('cache-control', cacheRule({ isPinned: model.isPinned, isPrivate: token !== undefined }));
     if (isNotModified(context, etag)) return context.body(null, 304);
-    return answerView(context, { model, layer, input, options, name: name ?? { sha256: input.sha256 } });
+    return answerView(context, { model, layer, input, options, name });
   };
 }
 
 export function computeActivation(services: Services): RouteHandler<typeof computeActivationRoute> {
   return async (context) => {
-    const request = context.req.raw;
     const { model: modelName, channel, ...query } = context.req.valid('query');
     const options = resolveView(context, query);
-    const bytes = isMultipart(request) ? await readOnlyFile(request) : await readRawBody(request);
+    const bytes = await readOnePicture(context.req.raw);
     const model = await takeModel(services, context, { model: modelName, channel });
     const layer = findLayer(model.manifest.layers, context.req.valid('param').layer);
     const input = await preparePicture(bytes, { decoder: services.decoder, manifest: model.manifest });
     context.header('cache-control', 'no-store');
     return answerView(context, { model, layer, input, options, name: { sha256: input.sha256 } });
   };
-}
-
-async function prepareSample(
-  name: string | undefined,
-  { services: { samples, decoder }, model }: { services: Services; model: TakenModel },
-): Promise<{ input: ModelInput; name: { sample: string; label: string } }> {
-  const sample = await samples.read(name);
-  const input = await preparePicture(sample.bytes, { decoder, manifest: model.manifest });
-  return { input, name: { sample: sample.name, label: sample.label } };
-}
-
-async function readOnlyFile(request: Request): Promise<Uint8Array<ArrayBuffer>> {
-  const [file] = await readFiles(request, { maxFiles: 1 });
-  if (file === undefined) throw new Error('internal: a form without files was accepted');
-  return readFile(file);
 }

@@ -10,10 +10,10 @@ import {
   type FileResult,
   type LabelList,
 } from '../../shared/api.ts';
-import { rankTop, softmax } from '../../shared/classification.ts';
+import { rankTop } from '../../shared/classification.ts';
 import { isRequestError, ProductError } from '../../shared/errors.ts';
 import { encodeInputToken } from '../../shared/image/token.ts';
-import { toDecimal } from '../decimal.ts';
+import { describePredictions, judgeAnswer } from '../prediction.ts';
 import { giveWay } from '../give-way.ts';
 import { onlyFields } from '../invalid-request.ts';
 import { CHOICE_FIELDS, CHOICE_PROBLEMS } from '../model-choice.ts';
@@ -170,8 +170,8 @@ interface ClassifyOptions {
 
 async function classifyFile(file: File, options: ClassifyOptions): Promise<FileResult> {
   try {
-    const { predictions, input } = await classifyOne(await readFile(file), options);
-    return { file: file.name, predictions, input };
+    const { model: _model, ...answer } = await classifyOne(await readFile(file), options);
+    return { file: file.name, ...answer };
   } catch (error) {
     // A bad picture spoils its own entry only; anything else is the whole request's.
     if (isRequestError(error) && error.code.startsWith('image/')) return { file: file.name, problem: toProblem(error) };
@@ -186,17 +186,12 @@ async function classifyOne(
   const { manifest, classifier, reference } = model;
   const { pixels, sha256, width, height } = await preparePicture(bytes, { decoder, manifest });
   const logits = classifier.classify(pixels);
-  const scores = softmax(logits, manifest.temperature);
-  const predictions = rankTop(logits, count).map((index) => ({
-    label: manifest.classNames[index] ?? '',
-    index,
-    score: toDecimal(scores[index] ?? Number.NaN),
-    logit: toDecimal(logits[index] ?? Number.NaN),
-  }));
+  const predictions = describePredictions(logits, rankTop(logits, count), manifest);
   return {
     model: reference,
     predictions,
     input: { token: await encodeInputToken(pixels), sha256, width, height },
+    ...judgeAnswer({ logits, pixels }, manifest),
   };
 }
 

@@ -17,6 +17,7 @@ import { classify, drawPicture, type Send } from './api-client.ts';
 import { describeApi } from './api.ts';
 import { describeEvaluateApi } from './api-evaluate.ts';
 import { describeEvaluationApi } from './api-evaluation.ts';
+import { describeExplain } from './explain.ts';
 
 let server: RunningServer;
 const logged: unknown[] = [];
@@ -62,6 +63,7 @@ async function sendBroken(): Promise<Response> {
 describeApi('Node', send);
 describeEvaluationApi('Node', send);
 describeEvaluateApi('Node', send);
+describeExplain('Node', send);
 describeApiErrors('Node', { send, sendBroken });
 
 describe('the Node server', () => {

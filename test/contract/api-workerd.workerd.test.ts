@@ -6,6 +6,7 @@ import { describeApiErrors } from './api-errors.ts';
 import { describeApi } from './api.ts';
 import { describeEvaluateApi } from './api-evaluate.ts';
 import { describeEvaluationApi } from './api-evaluation.ts';
+import { describeExplain } from './explain.ts';
 import type { Send } from './api-client.ts';
 
 const send: Send = (path, init) => exports.default.fetch(new Request(`https://worker.test${path}`, init));
@@ -23,4 +24,5 @@ async function sendBroken(): Promise<Response> {
 describeApi('workerd', send);
 describeEvaluationApi('workerd', send);
 describeEvaluateApi('workerd', send);
+describeExplain('workerd', send);
 describeApiErrors('workerd', { send, sendBroken });

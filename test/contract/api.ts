@@ -512,6 +512,7 @@ export function describeApi(platform: string, send: Send): void {
       '/samples/cat-ginger.png',
       '/activations',
       '/activations/layer1',
+      '/explain',
       '/models',
       '/models/history',
       '/evaluation',

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseArchitecture } from '../../shared/architecture.ts';
 import type { Architecture } from '../../shared/architecture.ts';
-import type { ModelManifest } from '../../shared/manifest.ts';
+import type { AbstentionRule, ModelManifest } from '../../shared/manifest.ts';
 import { buildLayerTable, sizeOf } from '../../shared/resnet.ts';
 import type { LayerRow } from '../../shared/resnet.ts';
 import { channelPath, DEFAULT_CHANNEL } from '../../shared/store.ts';
@@ -82,6 +82,7 @@ export interface TinyModelOptions extends Partial<ModelForm> {
   seed?: number;
   name?: string;
   classNames?: readonly string[];
+  abstention?: AbstentionRule;
 }
 
 /** What the converter is given for such a model. */
@@ -94,6 +95,7 @@ export function tinyModelSource(options: TinyModelOptions = {}): ModelSource {
     normalization: { mean: [0.4914, 0.48216, 0.44653], std: [0.24703, 0.24349, 0.26159] },
     weights: randomWeights(architecture, seed),
     temperature: 1,
+    abstention: options.abstention,
     provenance: {
       run: 'random-weights',
       step: 0,

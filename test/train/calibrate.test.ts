@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { softmax } from '../../shared/classification.ts';
-import { calibrate, fitTemperature, measureAnswers } from '../../train/calibrate.ts';
+import { calibrate, findAbstention, fitTemperature, measureAnswers } from '../../train/calibrate.ts';
 import type { Answers } from '../../train/calibrate.ts';
 import { readCheckpoint } from '../../train/checkpoint.ts';
 import { convertCheckpoint } from '../../train/convert/convert-checkpoint.ts';
@@ -28,6 +28,31 @@ function drawAnswers(count: number, temperature: number): Answers {
   });
   return { logits, labels };
 }
+
+describe('findAbstention', () => {
+  const imageShape = [2, 2, 1] as const;
+  const pixelsOf = (count: number): Uint8Array =>
+    Uint8Array.from({ length: count * 4 }, (_, index) => (index % 4 === 0 ? (Math.floor(index / 4) * 37) % 256 : 0));
+
+  it('finds thresholds that nearly all validation images pass', () => {
+    const answers = drawAnswers(4000, 1);
+    const rule = findAbstention(answers, { pixels: pixelsOf(4000), imageShape, temperature: 2 });
+    if (rule === undefined) throw new Error('no rule');
+    const energies = Array.from({ length: 4000 }, (_, image) => {
+      const own = answers.logits.subarray(image * 3, image * 3 + 3);
+      return Math.log(own.reduce((sum, logit) => sum + Math.exp(logit / 2), 0));
+    });
+    expect(energies.filter((energy) => energy < rule.threshold - 1e-9).length).toBe(160);
+    expect(rule).toMatchObject({ score: 'energy', images: 4000 });
+    expect(rule.coverage).toBeGreaterThanOrEqual(0.95);
+    expect(rule.coverage).toBeLessThan(0.97);
+  });
+
+  it('finds none in too few images', () => {
+    const few = { pixels: pixelsOf(999), imageShape, temperature: 1 };
+    expect(findAbstention(drawAnswers(999, 1), few)).toBeUndefined();
+  });
+});
 
 describe('fitTemperature', () => {
   it.each([0.5, 1, 2.5])('finds the temperature %d that the labels were drawn with', (temperature) => {
@@ -113,6 +138,36 @@ describe('a finished run', () => {
       report: () => undefined,
     });
     expect(manifest.temperature).toBe(expected);
+  });
+
+  it('carries its thresholds into the model, and says nothing where there are none', async () => {
+    const root = await makeTemporaryFolder();
+    const change = { before: 0.2, after: 0.1 };
+    const calibration = { temperature: 1.5, images: 2000, loss: change, expectedCalibrationError: change };
+    const abstention = {
+      score: 'energy',
+      threshold: 2.5,
+      roughness: { min: 4, max: 27 },
+      coverage: 0.95,
+      images: 2000,
+    };
+    const convert = async (name: string, differences: object) =>
+      convertCheckpoint({
+        checkpoint: await writeTinyCheckpoint(join(root, name), {
+          header: { calibration: { ...calibration, ...differences } },
+        }),
+        out: join(root, `${name}-model`),
+        form: { weightType: 'float32', isFolded: false },
+        weights: undefined,
+        parity: null,
+        command: 'test',
+        report: () => undefined,
+      });
+    const careful = await convert('careful', { abstention });
+    expect(careful.abstention).toEqual(abstention);
+    const plain = await convert('plain', {});
+    expect(plain).not.toHaveProperty('abstention');
+    expect(plain.modelId).not.toBe(careful.modelId);
   });
 
   it('has none without validation images, and neither has a checkpoint from before there were temperatures', async () => {

@@ -133,6 +133,7 @@ function describeSource({ header }: Checkpoint, weights: Weights): ModelSource {
     normalization: header.normalization,
     weights,
     temperature: header.calibration?.temperature ?? 1,
+    abstention: header.calibration?.abstention,
     provenance: { run, step, epoch, seed, commit, configSha256, dataSha256, engine, hardware },
     licence: WEIGHTS_LICENCE,
   };

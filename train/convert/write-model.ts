@@ -16,7 +16,7 @@ import {
   PREPROCESS_ID,
   TOPOLOGY_FILE,
 } from '../../shared/manifest.ts';
-import type { ModelFile, ModelManifest, Provenance } from '../../shared/manifest.ts';
+import type { AbstentionRule, ModelFile, ModelManifest, Provenance } from '../../shared/manifest.ts';
 import type { Normalization } from '../../shared/normalize.ts';
 import { buildLayerTable, INPUT_LAYER, LOGITS_LAYER, PROBABILITIES_LAYER } from '../../shared/resnet.ts';
 import { buildGraph } from './build-graph.ts';
@@ -36,6 +36,8 @@ export interface ModelSource {
   weights: Weights;
   /** Probabilities are softmax(logits / temperature). */
   temperature: number;
+  /** Undefined: the model answers every picture. */
+  abstention?: AbstentionRule | undefined;
   provenance: Provenance;
   licence: string;
 }
@@ -108,6 +110,7 @@ export async function stageModel(
       layers,
       files,
       temperature: source.temperature,
+      ...(source.abstention === undefined ? {} : { abstention: source.abstention }),
       provenance: source.provenance,
       licence: source.licence,
     };
