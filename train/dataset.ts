@@ -163,7 +163,8 @@ function countLabels(labels: Uint8Array, classes: number): number[] {
 }
 
 /**
- * Hold out `validationCount` images, of each class its share (largest remainders), chosen by `random` alone.
+ * Hold out `validationCount` images, of each class its share, chosen by `random` alone. With the same
+ * `random`, the images of a smaller split are among those of a larger one.
  *
  * Memory   copies; both parts keep the order of `images`
  * Errors   `config/invalid` unless 0 <= validationCount < count
@@ -192,19 +193,18 @@ export function splitValidation(
   };
 }
 
-/** Share `total` out in proportion to `counts`: whole numbers that add up; what is left goes to the largest remainders. */
+/**
+ * Share `total` out in proportion to `counts`, one by one (Webster's method): a larger total takes nothing from anybody, so a
+ * smaller validation split is part of a larger one.
+ */
 function apportion(counts: readonly number[], total: number): number[] {
-  const sum = counts.reduce((a, b) => a + b, 0);
-  const exact = counts.map((count) => (count * total) / sum);
-  const shares = exact.map(Math.floor);
-  const left = total - shares.reduce((a, b) => a + b, 0);
-  const byRemainder = [...exact.keys()].toSorted((a, b) => remainder(exact[b]) - remainder(exact[a]) || a - b);
-  for (const index of byRemainder.slice(0, left)) shares[index] = (shares[index] ?? 0) + 1;
+  const shares = counts.map(() => 0);
+  for (let given = 0; given < total; given++) {
+    const claims = counts.map((count, label) => count / (2 * (shares[label] ?? 0) + 1));
+    const next = claims.indexOf(Math.max(...claims));
+    shares[next] = (shares[next] ?? 0) + 1;
+  }
   return shares;
-}
-
-function remainder(value = 0): number {
-  return value - Math.floor(value);
 }
 
 function indicesOf(values: Uint8Array, wanted: number): number[] {

@@ -41,15 +41,16 @@ export async function readStartPoint(folder: string): Promise<StartPoint> {
 }
 
 /**
- * Refuse a start that has seen this run's validation images: on the same data both runs must split alike.
+ * Refuse a start that has seen this run's validation images: on the same data both runs must split by
+ * the same seed, and this one may hold out no more than the other one did.
  *
  * Errors: `config/invalid`.
  */
 export function assertSameSplit({ split, startsFrom }: StartPoint, config: TrainConfig, dataSha256: string): void {
   if (split.dataSha256 !== dataSha256) return;
-  if (split.seed === config.seed && split.validationImages === config.validationImages) return;
+  if (split.seed === config.seed && config.validationImages <= split.validationImages) return;
   throw new ProductError(
     'config/invalid',
-    `${startsFrom.run} was trained with seed ${split.seed} and ${split.validationImages} validation images, this run has seed ${config.seed} and ${config.validationImages}: it would be validated on images that it was trained on; use --seed ${split.seed} and the same number of validation images`,
+    `${startsFrom.run} was trained with seed ${split.seed} and ${split.validationImages} validation images, this run has seed ${config.seed} and ${config.validationImages}: it would be validated on images that it was trained on; use --seed ${split.seed} and at most ${split.validationImages} validation images`,
   );
 }

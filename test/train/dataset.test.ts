@@ -148,6 +148,19 @@ describe('splitValidation', () => {
     expect(countLabels(validation).slice(0, 3)).toEqual([6, 2, 0]);
   });
 
+  it('holds out, when it holds out fewer, a part of what it would hold out of more, also of uneven classes', () => {
+    const labels = [9, 40, 7, 23, 61].flatMap((count, label) => Array.from({ length: count }, () => label));
+    const heldOut = (validationCount: number): ReadonlySet<number> =>
+      new Set(
+        splitValidation(makeImages(labels), { validationCount, classes: 5, random: createRandom(3) }).validation.pixels,
+      );
+    for (let count = 1; count < labels.length - 1; count++) {
+      const larger = heldOut(count + 1);
+      expect(heldOut(count).size).toBe(count);
+      expect([...heldOut(count)].filter((image) => !larger.has(image))).toEqual([]);
+    }
+  });
+
   it('depends on the seed and on nothing else', () => {
     expect(split(50, 4)).toEqual(split(50, 4));
     expect(split(50, 4).validation.pixels).not.toEqual(split(50, 5).validation.pixels);
