@@ -1,6 +1,11 @@
 /** From the record of a model's evaluation to what is answered about it, and about two of them. */
 import type { MissingPart, ModelComparison, ModelEvaluation } from '../shared/evaluation-api.ts';
-import { reportComparison, reportMeasurement, reportRobustness } from '../shared/evaluation-report.ts';
+import {
+  reportAbstention,
+  reportComparison,
+  reportMeasurement,
+  reportRobustness,
+} from '../shared/evaluation-report.ts';
 import { ProductError } from '../shared/errors.ts';
 import type { Evaluation, ModelManifest } from '../shared/manifest.ts';
 import { decodeAnswers, type TestAnswers } from '../shared/test-answers.ts';
@@ -18,14 +23,16 @@ const MEASURE_ROBUSTNESS = `${MEASURE} --robustness 500`;
 /** Errors: 'model/damaged' when the kept answers do not fit the metrics. */
 export function answerEvaluation({ manifest, evaluation }: MeasuredModel): ModelEvaluation {
   const { modelId: id, name, provenance } = manifest;
-  const { dataset, createdAt, runtime, hardware, commit, command, metrics, calibration, robustness, parity } =
-    evaluation;
+  const { dataset, createdAt, runtime, hardware, commit, command, metrics, calibration } = evaluation;
+  const { robustness, abstention, parity } = evaluation;
   const answers = readAnswers({ manifest, evaluation });
   const parts: [MissingPart['part'], unknown][] = [
     ['metrics', metrics ?? undefined],
     ['calibration', calibration],
     ['answers', answers],
     ['robustness', robustness],
+    // A model without thresholds answers always: there is nothing to measure.
+    ['abstention', manifest.abstention === undefined ? null : abstention],
   ];
   return {
     model: { id, name },
@@ -34,6 +41,7 @@ export function answerEvaluation({ manifest, evaluation }: MeasuredModel): Model
     provenance,
     report: metrics === null ? null : reportMeasurement({ metrics, calibration, answers }),
     robustness: robustness === undefined ? null : reportRobustness(robustness),
+    abstention: abstention === undefined ? null : reportAbstention(abstention),
     parity,
     missing: parts.flatMap(([part, value]) =>
       value === undefined ? [{ part, command: part === 'robustness' ? MEASURE_ROBUSTNESS : MEASURE }] : [],

@@ -37,6 +37,7 @@ const COMPONENTS = {
   ModelHistory: api.modelHistorySchema,
   EvaluationReport: evaluation.evaluationReportSchema,
   RobustnessReport: evaluation.robustnessReportSchema,
+  AbstentionReport: evaluation.abstentionReportSchema,
   ModelEvaluation: evaluation.modelEvaluationSchema,
   EvaluationEvent: evaluation.evaluationEventSchema,
   ModelComparison: evaluation.modelComparisonSchema,

@@ -1,5 +1,6 @@
 /** The bodies of everything about evaluation, as schemas; the other part of the HTTP contract is `api.ts`. */
 import { z } from 'zod';
+import { ABSTENTION_REASONS } from './abstention.ts';
 import { modelReferenceSchema, problemSchema } from './api.ts';
 import { calibrationSchema, parityRecordSchema, evaluationSchema, manifestSchema, shareSchema } from './manifest.ts';
 
@@ -49,8 +50,20 @@ export const robustnessReportSchema = z.object({
   corruptions: z.array(z.object({ name: z.string(), severity: z.int().positive(), accuracy: shareSchema })),
 });
 
+export const abstentionReportSchema = z.object({
+  n: z.int().positive().describe('Images of the test set.'),
+  coverage: shareSchema.describe('Share of them that is answered.'),
+  accuracy: shareSchema.nullable().describe('Of the answers that are given; null where none is.'),
+  reasons: z.record(z.enum(ABSTENTION_REASONS), countSchema).describe('Images with each sign; one may have two.'),
+  definition: z.string().describe('Names the foreign pictures: our own, seeded.'),
+  seed: z.int(),
+  foreign: z
+    .array(z.object({ name: z.string(), n: z.int().positive(), abstained: shareSchema }))
+    .describe('Pictures of nothing that the model was trained for; not to be answered is right.'),
+});
+
 export const missingPartSchema = z.object({
-  part: z.enum(['metrics', 'calibration', 'answers', 'robustness']),
+  part: z.enum(['metrics', 'calibration', 'answers', 'robustness', 'abstention']),
   command: z.string().describe('What the operator runs to have it measured.'),
 });
 
@@ -63,6 +76,7 @@ export const modelEvaluationSchema = z.object({
   provenance: manifestSchema.shape.provenance.describe('Where the weights come from.'),
   report: evaluationReportSchema.nullable(),
   robustness: robustnessReportSchema.nullable(),
+  abstention: abstentionReportSchema.nullable().describe('Null where the model has no thresholds.'),
   parity: z.array(parityRecordSchema).describe('How far two runtimes differ on the same images.'),
   missing: z.array(missingPartSchema).describe('What was not measured, with the command that does.'),
 });

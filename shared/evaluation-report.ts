@@ -2,6 +2,7 @@
  * From what is measured to what is told: the tables of one model, and of two on the same images. Pure, so that the
  * recorded evaluation of a model and that of a caller's own pictures cannot differ in what they mean.
  */
+import type { AbstentionReason } from './abstention.ts';
 import type { Evaluation } from './manifest.ts';
 import { comparePaired, describeClasses, measureRiskCoverage, wilsonInterval } from './metrics.ts';
 import type { ClassFigures, PairedComparison, RiskCoverage, Share } from './metrics.ts';
@@ -94,6 +95,32 @@ export function reportRobustness(record: NonNullable<Evaluation['robustness']>):
       severity: each.severity,
       accuracy: shareOf(each.correct, n),
     })),
+  };
+}
+
+/** What not answering costs and gains on the test set, and how often foreign pictures are not answered. */
+export interface AbstentionReport {
+  n: number;
+  /** Share of the test images that are answered. */
+  coverage: Share;
+  /** Accuracy of the answers that are given; null where none is. */
+  accuracy: Share | null;
+  reasons: Record<AbstentionReason, number>;
+  definition: string;
+  seed: number;
+  foreign: { name: string; n: number; abstained: Share }[];
+}
+
+export function reportAbstention(record: NonNullable<Evaluation['abstention']>): AbstentionReport {
+  const { images: n, answered, correct, reasons, definition, seed, foreign } = record;
+  return {
+    n,
+    coverage: shareOf(answered, n),
+    accuracy: answered === 0 ? null : shareOf(correct, answered),
+    reasons,
+    definition,
+    seed,
+    foreign: foreign.map(({ name, images, abstained }) => ({ name, n: images, abstained: shareOf(abstained, images) })),
   };
 }
 

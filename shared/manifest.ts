@@ -5,7 +5,7 @@
  * A model folder holds `model.json` (a standard TensorFlow.js graph model), its weight shards, and these two files.
  */
 import { z } from 'zod';
-import { CERTAINTY_SCORES } from './abstention.ts';
+import { ABSTENTION_REASONS, CERTAINTY_SCORES } from './abstention.ts';
 import { architectureSchema, parseArchitecture } from './architecture.ts';
 import { ProductError } from './errors.ts';
 import { buildLayerTable, INPUT_LAYER, LOGITS_LAYER, PROBABILITIES_LAYER, sizeOf } from './resnet.ts';
@@ -267,6 +267,21 @@ const robustnessSchema = z.strictObject({
     .min(1),
 });
 
+/** How often a model with thresholds does not answer. */
+const abstentionRecordSchema = z.strictObject({
+  /** The whole test set; the counts up to `reasons` are of it. */
+  images: z.int().positive(),
+  answered: z.int().nonnegative(),
+  /** Right answers among those that were given. */
+  correct: z.int().nonnegative(),
+  /** Images with each sign; one image may have two. */
+  reasons: z.record(z.enum(ABSTENTION_REASONS), z.int().nonnegative()),
+  /** Names the rules by which foreign pictures are drawn. */
+  definition: z.string(),
+  seed: z.int(),
+  foreign: z.array(z.strictObject({ name: z.string(), images: z.int().positive(), abstained: z.int().nonnegative() })),
+});
+
 /** One comparison of two runtimes on the same images. */
 export const parityRecordSchema = z.strictObject({
   reference: z.string(),
@@ -311,6 +326,8 @@ export const evaluationSchema = z.strictObject({
   answers: answersSchema.optional(),
   /** Missing when it was not asked for. */
   robustness: robustnessSchema.optional(),
+  /** Missing when the model has no thresholds, or an older version measured it. */
+  abstention: abstentionRecordSchema.optional(),
   parity: z.array(parityRecordSchema),
   /** Missing when the folder was made without the run's log, or by an older version. */
   training: trainingRecordSchema.optional(),
@@ -319,6 +336,7 @@ export const evaluationSchema = z.strictObject({
 export type Metrics = z.infer<typeof metricsSchema>;
 export type Calibration = z.infer<typeof calibrationSchema>;
 export type Robustness = z.infer<typeof robustnessSchema>;
+export type AbstentionRecord = z.infer<typeof abstentionRecordSchema>;
 export type TrainingRecord = z.infer<typeof trainingRecordSchema>;
 export type ParityRecord = z.infer<typeof parityRecordSchema>;
 export type Evaluation = z.infer<typeof evaluationSchema>;

@@ -47,6 +47,37 @@ describe('the answer about a model', () => {
     ]);
   });
 
+  it('tells what not answering costs and gains, and misses it of a model that has thresholds only', () => {
+    const abstention = {
+      images: 200,
+      answered: 190,
+      correct: 171,
+      reasons: { unsure: 8, 'too-smooth': 1, 'too-rough': 2 },
+      definition: 'ours',
+      seed: 1,
+      foreign: [{ name: 'noise', images: 50, abstained: 50 }],
+    };
+    const answer = answerEvaluation({ ...first, evaluation: { ...first.evaluation, abstention } });
+    expect(answer.abstention).toMatchObject({
+      n: 200,
+      coverage: { value: 0.95 },
+      accuracy: { value: 0.9 },
+      foreign: [{ name: 'noise', n: 50, abstained: { value: 1 } }],
+    });
+    expect(answerEvaluation(first).abstention).toBeNull();
+    const rule = {
+      score: 'energy',
+      threshold: 1,
+      roughness: { min: 1, max: 30 },
+      coverage: 0.95,
+      images: 5000,
+    } as const;
+    const careful = { ...first, manifest: { ...first.manifest, abstention: rule } };
+    expect(answerEvaluation(careful).missing).toEqual([
+      { part: 'abstention', command: 'npm run model -- evaluate --model DIR' },
+    ]);
+  });
+
   it('has no report of a model of which only parity was measured', () => {
     const { answers: _answers, ...checked } = { ...first.evaluation, metrics: null };
     const { report, missing } = answerEvaluation({ ...first, evaluation: checked });

@@ -5,7 +5,14 @@
 import path from 'node:path';
 import { ProductError } from '../../shared/errors.ts';
 import { EVALUATION_FILE, evaluationSchema } from '../../shared/manifest.ts';
-import type { Evaluation, ModelManifest, ParityRecord, Robustness, TrainingRecord } from '../../shared/manifest.ts';
+import type {
+  AbstentionRecord,
+  Evaluation,
+  ModelManifest,
+  ParityRecord,
+  Robustness,
+  TrainingRecord,
+} from '../../shared/manifest.ts';
 import { EvaluationMeter } from '../../shared/evaluation-meter.ts';
 import type { Measurement } from '../../shared/evaluation-meter.ts';
 import { encodeAnswers } from '../../shared/test-answers.ts';
@@ -16,6 +23,7 @@ import type { Dataset } from '../dataset.ts';
 import { createProgressBar } from '../progress-bar.ts';
 import type { ProgressStream } from '../progress-bar.ts';
 import { describeHardware, readCommit } from '../provenance.ts';
+import { AbstentionMeter } from './measure-abstention.ts';
 import { measureRobustness } from './measure-robustness.ts';
 import { readEvaluation, readModel } from './read-model.ts';
 import { loadStockModel } from './run-stock.ts';
@@ -41,21 +49,26 @@ export async function evaluateModel(options: {
 }): Promise<Evaluation> {
   const { folder, dataset, command } = options;
   const model = await readModel(folder);
-  requireSameTask(model.manifest, dataset);
-  const former = await readEvaluation(folder, model.manifest.modelId);
+  const { manifest } = model;
+  requireSameTask(manifest, dataset);
+  const former = await readEvaluation(folder, manifest.modelId);
   const runner = await loadStockModel(model);
-  const measured = { ...options, runner, manifest: model.manifest };
-  const measurement = await measureTestSet(measured);
+  const measured = { ...options, runner, manifest };
+  const { abstention: rule } = manifest;
+  const abstentionMeter = rule === undefined ? undefined : new AbstentionMeter(manifest, rule);
+  const measurement = await measureTestSet({ ...measured, abstentionMeter });
+  const abstention = await abstentionMeter?.summarize(runner, dataset);
   const kept = former?.dataset.sha256 === dataset.sha256 ? former : undefined;
   const images = options.robustnessImages;
   const robustness = images === undefined ? kept?.robustness : await measureRobustness({ ...measured, images });
   const evaluation = await describeEvaluation({
-    manifest: model.manifest,
+    manifest,
     dataset,
     runtime: runner.name,
     command,
     measurement,
     robustness,
+    abstention,
     parity: kept?.parity ?? [],
     training: former?.training,
   });
@@ -68,9 +81,11 @@ async function measureTestSet(options: {
   runner: ModelRunner;
   manifest: ModelManifest;
   dataset: Dataset;
+  abstentionMeter: AbstentionMeter | undefined;
   stream?: ProgressStream;
 }): Promise<Measurement> {
-  const { runner, manifest, dataset, stream } = options;
+  const { runner, manifest, dataset, abstentionMeter, stream } = options;
+  const size = dataset.test.pixels.length / dataset.test.count;
   const { classNames, temperature } = manifest;
   const meter = new EvaluationMeter({ classNames, temperature });
   const bar = createProgressBar({ total: dataset.test.count, ...(stream === undefined ? {} : { stream }) });
@@ -80,7 +95,10 @@ async function measureTestSet(options: {
     outputs.release();
     const classes = classNames.length;
     for (const [index, label] of batch.labels.entries()) {
-      meter.add(logits.subarray(index * classes, (index + 1) * classes), label);
+      const answer = logits.subarray(index * classes, (index + 1) * classes);
+      const pixels = dataset.test.pixels.subarray(meter.n * size, (meter.n + 1) * size);
+      meter.add(answer, label);
+      abstentionMeter?.add({ pixels, logits: answer, label });
     }
     bar.update({ done: meter.n, parts: [`accuracy ${((100 * meter.correct) / meter.n).toFixed(2)} %`] });
   }
@@ -118,10 +136,11 @@ export async function describeEvaluation(options: {
   /** Null when only parity was measured. */
   measurement: Measurement | null;
   robustness?: Robustness | undefined;
+  abstention?: AbstentionRecord | undefined;
   parity: readonly ParityRecord[];
   training: TrainingRecord | undefined;
 }): Promise<Evaluation> {
-  const { manifest, dataset, runtime, command, measurement, robustness, parity, training } = options;
+  const { manifest, dataset, runtime, command, measurement, robustness, abstention, parity, training } = options;
   return evaluationSchema.parse({
     formatVersion: 1,
     modelId: manifest.modelId,
@@ -135,6 +154,7 @@ export async function describeEvaluation(options: {
     calibration: measurement?.calibration,
     answers: measurement === null ? undefined : encodeAnswers(measurement.answers),
     robustness,
+    abstention,
     parity,
     training,
   } satisfies Record<keyof Evaluation, unknown>);

@@ -7,7 +7,15 @@
 import path from 'node:path';
 import { ProductError } from '../../shared/errors.ts';
 import { EVALUATION_FILE } from '../../shared/manifest.ts';
-import type { Evaluation, Metrics, ModelManifest, TrainingRecord } from '../../shared/manifest.ts';
+import type {
+  AbstentionRecord,
+  Evaluation,
+  Metrics,
+  ModelManifest,
+  Robustness,
+  TrainingRecord,
+} from '../../shared/manifest.ts';
+import { reportAbstention, reportRobustness } from '../../shared/evaluation-report.ts';
 import { describeClasses } from '../../shared/metrics.ts';
 import { buildLayerTable, countParameters } from '../../shared/resnet.ts';
 import { formatCount, formatInterval, formatPercent, formatShare } from '../number-text.ts';
@@ -190,7 +198,7 @@ function describeMeasurements(
   metrics: Metrics | undefined,
 ): string {
   if (evaluation === undefined || metrics === undefined) return 'None yet: `npm run model -- evaluate`.';
-  const { dataset, runtime, hardware, commit, createdAt, parity } = evaluation;
+  const { dataset, runtime, hardware, commit, createdAt, calibration, abstention, robustness, parity } = evaluation;
   const parts = [
     `On the ${dataset.split} set of ${dataset.name}, each of its ${formatCount(metrics.n)} images once, one view, in ${runtime} on ${hardware},
 commit ${commit ?? 'not recorded'}, ${createdAt.slice(0, 10)}. In brackets: Wilson intervals (95 %).`,
@@ -202,7 +210,7 @@ commit ${commit ?? 'not recorded'}, ${createdAt.slice(0, 10)}. In brackets: Wils
           `${formatPercent(metrics.accuracy)} (${formatInterval(metrics.accuracyInterval)}), n = ${formatCount(metrics.n)}`,
         ],
         ['cross-entropy', `${metrics.loss.toFixed(4)} nats`],
-        ['expected calibration error', `${metrics.expectedCalibrationError.toFixed(4)}, 15 bins`],
+        ['expected calibration error', describeCalibrationError(metrics, calibration)],
         [
           'temperature',
           temperature === 1
@@ -220,12 +228,55 @@ commit ${commit ?? 'not recorded'}, ${createdAt.slice(0, 10)}. In brackets: Wils
       ]),
     ),
     `Most frequent mistakes: ${listConfusions(metrics).join('; ')}.`,
+    ...(abstention === undefined ? [] : describeAbstention(abstention, metrics)),
+    ...(robustness === undefined ? [] : describeRobustness(robustness)),
     ...parity.map(
       (record) =>
         `On ${formatCount(record.images)} images the logits of ${record.candidate} differ from those of ${record.reference} by at most ${record.maxLogitDifference.toExponential(1)}; ${formatPercent(record.topOneAgreement)} of the answers agree.`,
     ),
   ];
   return parts.join('\n\n');
+}
+
+function describeCalibrationError(
+  { expectedCalibrationError }: Metrics,
+  calibration: Evaluation['calibration'],
+): string {
+  const before = calibration?.before.expectedCalibrationError;
+  const change = before === undefined ? '' : `; ${before.toFixed(4)} without the temperature`;
+  return `${expectedCalibrationError.toFixed(4)}, 15 bins${change}`;
+}
+
+function describeAbstention(record: AbstentionRecord, metrics: Metrics): string[] {
+  const { n, coverage, accuracy, foreign } = reportAbstention(record);
+  const [error, answered] = [1 - metrics.accuracy, accuracy === null ? null : 1 - accuracy.value];
+  return [
+    `It says that it does not know (\`abstain\` in its answers) where it is unsure, or where the picture is smoother or rougher
+than those it knows. Of the ${formatCount(n)} test images it answers ${formatShare(coverage)}; ${answered === null ? 'none is answered' : `${formatPercent(answered)} of those answers are wrong, of all ${formatPercent(error)}`}.`,
+    toTable(
+      ['foreign pictures, our own', 'pictures', 'not answered'],
+      foreign.map(({ name, n: drawn, abstained }) => [name, formatCount(drawn), formatShare(abstained)]),
+    ),
+  ];
+}
+
+function describeRobustness(record: Robustness): string[] {
+  const { n, clean, mean, corruptions } = reportRobustness(record);
+  const names = [...new Set(corruptions.map(({ name }) => name))];
+  return [
+    `Accuracy on the first ${formatCount(n)} test images, damaged by rules of our own (these are not the figures of CIFAR-10-C):
+${formatPercent(clean.value)} as they are, ${formatPercent(mean)} as the mean of the table.`,
+    toTable(
+      [
+        'damage',
+        ...[...new Set(corruptions.map(({ severity }) => severity))].map((severity) => `severity ${severity}`),
+      ],
+      names.map((name) => [
+        name,
+        ...corruptions.filter((each) => each.name === name).map(({ accuracy }) => formatPercent(accuracy.value)),
+      ]),
+    ),
+  ];
 }
 
 function listConfusions({ classes, confusion }: Metrics): string[] {
@@ -238,10 +289,11 @@ function listConfusions({ classes, confusion }: Metrics): string[] {
     .map(({ count, label, answer }) => `${count} of ${nameOf(label)} taken for ${nameOf(answer)}`);
 }
 
-function describeLimits({ classNames, architecture, temperature }: ModelManifest, isCifar10: boolean): string {
+function describeLimits(manifest: ModelManifest, isCifar10: boolean): string {
+  const { classNames, architecture, temperature, abstention } = manifest;
   const [height, width] = architecture.inputShape;
   const limits = [
-    `It answers one of the ${classNames.length} classes for every picture, also for a picture of none of them, and often with a high probability.`,
+    `It answers one of the ${classNames.length} classes for every picture, also for a picture of none of them, and often with a high probability${abstention === undefined ? '' : '; `abstain` catches only a part of those'}.`,
     `A picture is cropped to its centre and reduced to ${height} x ${width} pixels: what is small or at the edge is lost.`,
     ...(temperature === 1
       ? ['Its probabilities are not calibrated: read them as an order, and see the calibration error above.']

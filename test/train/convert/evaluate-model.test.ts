@@ -52,6 +52,29 @@ describe('an evaluated model folder', () => {
     expect((await measureTinyModel(folder)).robustness).toEqual(before);
   });
 
+  it('has no figures of not answering when the model has no thresholds', () => {
+    expect(evaluation.abstention).toBeUndefined();
+  });
+
+  it('has them when it has thresholds: what is answered, why not, and foreign pictures of each kind', async () => {
+    const careful = path.join(await makeSharedFolder(), 'careful');
+    const range = { min: 0.5, max: 60 };
+    const rule = { score: 'energy', threshold: 2, roughness: range, coverage: 0.95, images: 1000 } as const;
+    await writeTinyModel(careful, { abstention: rule });
+    const { abstention, metrics } = await measureTinyModel(careful);
+    if (abstention === undefined || metrics === null) throw new Error('nothing was measured');
+    expect(abstention).toMatchObject({ images: 60, definition: 'resnet18-edge foreign pictures 1', seed: 1 });
+    expect(abstention.answered + Math.max(...Object.values(abstention.reasons))).toBeLessThanOrEqual(60);
+    expect(abstention.correct).toBeLessThanOrEqual(Math.min(abstention.answered, metrics.correct));
+    const abstained = Object.fromEntries(
+      abstention.foreign.map(({ name, images, ...each }) => [name, each.abstained / images]),
+    );
+    // Noise is rougher than 60 and one colour smoother than 0.5, whatever the network says.
+    expect(abstained).toMatchObject({ noise: 1, 'one colour': 1 });
+    expect(Object.keys(abstained)).toEqual(['noise', 'one colour', 'drawn shapes', 'shuffled parts']);
+    expect((await measureTinyModel(careful)).abstention).toEqual(abstention);
+  });
+
   it('is small: eight bytes for each image in base64', async () => {
     const text = await readFile(path.join(folder, 'evaluation.json'), 'utf8');
     const { answers } = JSON.parse(text) as Evaluation;

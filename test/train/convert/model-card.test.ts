@@ -111,6 +111,35 @@ describe('the card of a model in miniature', () => {
     expect(card).toMatch(/temperature \| 0\.\d{4}, fitted on held-out training images/);
   });
 
+  it('tells of a model with thresholds what it answers, and how it holds when pictures are damaged', async () => {
+    if (evaluation === undefined || evaluation.metrics === null) throw new Error('it was measured above');
+    const abstention = {
+      images: 10_000,
+      answered: 9500,
+      correct: 9025,
+      reasons: { unsure: 400, 'too-smooth': 50, 'too-rough': 50 },
+      definition: 'ours',
+      seed: 1,
+      foreign: [{ name: 'drawn shapes', images: 1000, abstained: 400 }],
+    };
+    const robustness = {
+      createdAt: '',
+      command: '',
+      definition: 'ours',
+      seed: 1,
+      images: 500,
+      correct: 450,
+      corruptions: [1, 2].map((severity) => ({ name: 'noise', severity, correct: 400 - 100 * severity })),
+    };
+    const card = formatModelCard(manifest, { ...evaluation, abstention, robustness });
+    expect(card).toContain('it answers 95.00 % (94.56 to 95.41 %); 5.00 % of those answers are wrong, of all ');
+    expect(card).toMatch(/drawn shapes \| 1,000 \| 40\.00 % \(/);
+    expect(card).toContain('| damage | severity 1 | severity 2 |');
+    expect(card).toContain('| noise | 60.00 % | 40.00 % |');
+    expect(card).toContain('90.00 % as they are, 50.00 % as the mean of the table');
+    expect(formatModelCard(manifest, evaluation)).not.toContain('foreign');
+  });
+
   it('does not change the model', async () => {
     await writeModelCard({ folder, runFolder });
     expect((await readModel(folder)).manifest).toEqual(manifest);
