@@ -25,7 +25,7 @@ const USAGE = `usage: npm run train -- --preset NAME --out runs/NAME [options]
        npm run train -- export --classes NAME,NAME --out DIR [--data-dir DIR]
 
   --preset NAME       ${PRESET_NAMES.join(', ')}
-  --from DIR          start from the parameters of this run or checkpoint instead of random ones
+  --from DIR          start from the parameters of this run, checkpoint or model folder instead of random ones
   --out DIR           run folder; must not exist, unless --resume is given
   --data-dir DIR      unpacked CIFAR-10 binary batches (or CIFAR10_DIR), or pictures: DIR/CLASS/*, a fifth of each class
                       for the test, or DIR/train/CLASS/* and DIR/test/CLASS/*; without it CIFAR-10 is downloaded once

@@ -25,8 +25,15 @@ export const trainConfigSchema = z.strictObject({
   network: networkSchema,
   /** Names every random draw of the run. */
   seed: z.int().positive(),
-  /** Start from the parameters of another run's checkpoint instead of random ones. */
-  startsFrom: z.strictObject({ run: z.string(), step: z.int().nonnegative(), parametersSha256: z.string() }).nullable(),
+  /** Start from the parameters of another run's checkpoint, or of a model that was made of it, instead of random ones. */
+  startsFrom: z
+    .strictObject({
+      run: z.string(),
+      step: z.int().nonnegative(),
+      parametersSha256: z.string(),
+      modelId: z.string().exactOptional(),
+    })
+    .nullable(),
   epochs: z.int().positive(),
   batchSize: z.int().positive(),
   /** Held out of the training images, the same number of each class; choices are made on these and never on the test set. */

@@ -1,10 +1,16 @@
-/** Where a run may start instead of at random values: the parameters of another run's checkpoint. */
+/** Where a run may start instead of at random values: the parameters of another run's checkpoint, or of a model folder. */
 import { createHash } from 'node:crypto';
+import { stat } from 'node:fs/promises';
+import path from 'node:path';
 import { z } from 'zod';
 import { ProductError } from '../shared/errors.ts';
+import { Shards } from '../shared/engine/shards.ts';
+import { MANIFEST_FILE } from '../shared/manifest.ts';
+import { buildLayerTable, listParameters } from '../shared/resnet.ts';
 import { locateCheckpoint, readCheckpoint } from './checkpoint.ts';
 import type { CheckpointTensor } from './checkpoint.ts';
 import type { TrainConfig } from './config.ts';
+import { readEvaluation, readModel } from './convert/read-model.ts';
 
 export interface StartPoint {
   /** For the configuration. */
@@ -17,8 +23,21 @@ export interface StartPoint {
 
 const splitSchema = z.object({ validationImages: z.int() });
 
-/** Read a checkpoint folder, or the latest one of a run folder, as a start. Errors: those of `readCheckpoint`. */
+/**
+ * Read a start: a checkpoint folder, the latest one of a run folder, or a model folder, which is all that is left of a run
+ * once it is published.
+ *
+ * Errors   those of `readCheckpoint` and `readModel`; `checkpoint/mismatch` where it is not known what was held out
+ */
 export async function readStartPoint(folder: string): Promise<StartPoint> {
+  const isModel = await stat(path.join(folder, MANIFEST_FILE)).then(
+    () => true,
+    () => false,
+  );
+  return isModel ? startFromModel(folder) : startFromCheckpoint(folder);
+}
+
+async function startFromCheckpoint(folder: string): Promise<StartPoint> {
   const place = await locateCheckpoint(folder);
   const { header, groups } = await readCheckpoint(place);
   const config = splitSchema.safeParse(header.config);
@@ -29,15 +48,50 @@ export async function readStartPoint(folder: string): Promise<StartPoint> {
     );
   }
   const parameters = groups.get('parameters') ?? new Map<string, CheckpointTensor>();
+  return {
+    startsFrom: { run: header.run, step: header.step, parametersSha256: hashParameters(parameters) },
+    parameters,
+    split: { seed: header.seed, ...config.data, dataSha256: header.dataSha256 },
+  };
+}
+
+async function startFromModel(folder: string): Promise<StartPoint> {
+  const { manifest, topology, weights } = await readModel(folder);
+  const { modelId, isFolded, architecture, provenance } = manifest;
+  if (isFolded) {
+    throw new ProductError(
+      'checkpoint/mismatch',
+      `the model in ${folder} is folded: its batch norms are part of the convolutions; start from one that was converted without --fold`,
+    );
+  }
+  const training = (await readEvaluation(folder, modelId))?.training;
+  if (training === undefined) {
+    throw new ProductError(
+      'checkpoint/mismatch',
+      `the model in ${folder} does not say how many validation images were held out; run "npm run model -- card" with its run`,
+    );
+  }
+  const shards = new Shards(topology.weightsManifest[0]?.weights ?? [], [weights]);
+  const named = listParameters(buildLayerTable(architecture)).map(({ name, shape }) => {
+    const stored = shards.weights.get(name);
+    if (stored === undefined) throw new Error(`internal: a verified model has no "${name}"`);
+    return [name, { shape, values: Float32Array.from(shards.values(stored)) }] as const;
+  });
+  const parameters = new Map(named);
+  const { run, step, seed, dataSha256 } = provenance;
+  return {
+    startsFrom: { run, step, modelId, parametersSha256: hashParameters(parameters) },
+    parameters,
+    split: { seed, validationImages: training.images.validation, dataSha256 },
+  };
+}
+
+function hashParameters(parameters: StartPoint['parameters']): string {
   const hash = createHash('sha256');
   for (const { values } of parameters.values()) {
     hash.update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
   }
-  return {
-    startsFrom: { run: header.run, step: header.step, parametersSha256: hash.digest('hex') },
-    parameters,
-    split: { seed: header.seed, ...config.data, dataSha256: header.dataSha256 },
-  };
+  return hash.digest('hex');
 }
 
 /**

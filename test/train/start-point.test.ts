@@ -5,6 +5,9 @@ import { createTfjsEngine } from '../../train/engine/tfjs-engine.ts';
 import { trainAndEvaluate } from '../../train/loop.ts';
 import { presetOf } from '../../train/presets.ts';
 import { assertSameSplit, readStartPoint } from '../../train/start-point.ts';
+import { writeEvaluation } from '../../train/convert/evaluate-model.ts';
+import { measureTinyModel } from '../support/tiny-evaluation.ts';
+import { tinyModelSource, writeTinyModel } from '../support/tiny-model.ts';
 import { writeTinyCheckpoint } from '../support/tiny-checkpoint.ts';
 import { createTinyDataset, tinyConfig } from '../support/tiny-run.ts';
 import { makeTemporaryFolder } from '../support/temporary-folder.ts';
@@ -47,6 +50,42 @@ describe('readStartPoint', () => {
     expect(start.parameters.size).toBeGreaterThan(10);
     expect(start.startsFrom.parametersSha256).toMatch(/^[0-9a-f]{64}$/);
     expect((await readStartPoint(run)).startsFrom).toEqual(start.startsFrom);
+  });
+
+  it.each(['float32', 'float16'] as const)('reads the parameters of a model in %s', async (weightType) => {
+    const folder = join(await makeTemporaryFolder(), 'model');
+    const { modelId, provenance } = await writeTinyModel(folder, { weightType });
+    await expect(readStartPoint(folder)).rejects.toMatchObject({
+      code: 'checkpoint/mismatch',
+      message: expect.stringContaining('does not say how many validation images'),
+    });
+    const evaluation = await measureTinyModel(folder);
+    const training = { command: null, config: {}, dataset: 'none', images: { training: 48, validation: 12 } };
+    const took = { epochs: 1, wallSeconds: 1, imagesPerSecond: 1 };
+    await writeEvaluation(folder, { ...evaluation, training: { ...training, ...took } });
+
+    const { parameters, startsFrom, split } = await readStartPoint(folder);
+    const { weights } = tinyModelSource();
+    expect([...parameters.keys()].toSorted()).toEqual([...weights.keys()].toSorted());
+    for (const [name, { shape, values }] of weights) {
+      expect(parameters.get(name)?.shape).toEqual(shape);
+      const difference = values.map((value, index) =>
+        Math.abs(value - (parameters.get(name)?.values[index] ?? Number.NaN)),
+      );
+      // float16 keeps 11 bits of a kernel.
+      expect(Math.max(...difference)).toBeLessThanOrEqual(weightType === 'float32' ? 0 : 2 ** -11 * 4);
+    }
+    expect(startsFrom).toMatchObject({ run: provenance.run, step: provenance.step, modelId });
+    expect(split).toEqual({ seed: provenance.seed, validationImages: 12, dataSha256: provenance.dataSha256 });
+  });
+
+  it('refuses a folded model', async () => {
+    const folder = join(await makeTemporaryFolder(), 'model');
+    await writeTinyModel(folder, { isFolded: true });
+    await expect(readStartPoint(folder)).rejects.toMatchObject({
+      code: 'checkpoint/mismatch',
+      message: expect.stringContaining('without --fold'),
+    });
   });
 
   it('refuses a checkpoint that does not say what was held out', async () => {

@@ -19,8 +19,10 @@ const FLAGS: Readonly<Record<string, (value: unknown) => string | null>> = {
     return measured.success ? `--image-size ${measured.data.size}` : null;
   },
   startsFrom(value) {
-    const start = z.object({ run: z.string() }).safeParse(value);
-    return start.success ? `--from runs/${start.data.run}` : null;
+    const start = z.object({ run: z.string(), modelId: z.string().optional() }).safeParse(value);
+    if (!start.success) return null;
+    const { run, modelId } = start.data;
+    return `--from ${modelId === undefined ? `runs/${run}` : `serve/models/${modelId}`}`;
   },
 };
 

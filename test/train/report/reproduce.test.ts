@@ -41,6 +41,13 @@ describe('describeTrainCommand', () => {
     );
   });
 
+  it('names the model that a run starts from', () => {
+    const startsFrom = { run: 'mine', step: 7, parametersSha256: 'ab', modelId: 'cd' };
+    expect(describeTrainCommand({ ...presetOf('cooldown'), startsFrom }, 'x')).toBe(
+      'npm run train -- --preset cooldown --from serve/models/cd --out runs/x',
+    );
+  });
+
   it('has no command for what no flag can give', () => {
     expect(describeTrainCommand({ ...presetOf('tiny'), lastGamma: 0.5 }, 'x')).toBeNull();
     expect(describeTrainCommand({ ...presetOf('tiny'), network: { depth: 18 } }, 'x')).toBeNull();
