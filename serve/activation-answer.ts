@@ -131,7 +131,7 @@ export interface View {
 
 /** Runs the model. Errors: 'request/invalid' for channels that the layer lacks, and for a form that it cannot have. */
 export async function answerView(context: Context, { model, layer, input, options, name }: View) {
-  const whole: LayerValues = { shape: layer.shape, values: model.classifier.activate(input.pixels, layer) };
+  const whole: LayerValues = { shape: layer.shape, values: await model.classifier.activate(input.pixels, layer) };
   const channels = selectChannels(whole, options);
   if (options.format === 'json') {
     const activation: Activation = {

@@ -1,108 +1,171 @@
 /**
- * A loaded model: pixels in, numbers out. It owns the tensors; whoever calls it sees plain arrays. What the numbers
- * mean (labels, probabilities) and how they travel is not known here.
+ * A model as the routes have it: pictures in, numbers out, computed on this thread or on another one. What runs a model
+ * on this thread is here; `node/inference/` has the other threads.
  */
-import type { GraphModel } from '@tensorflow/tfjs-converter';
-import { tensor, tidy, zeros, type Tensor } from '@tensorflow/tfjs-core';
-import type { KernelVariant } from '../shared/engine/kernel-module.ts';
-import type { EngineMode } from '../shared/engine/layout.ts';
 import { ProductError } from '../shared/errors.ts';
-import type { LayerEntry, ModelManifest } from '../shared/manifest.ts';
-import { normalizePixels } from '../shared/normalize.ts';
-import { INPUT_LAYER, LOGITS_LAYER } from '../shared/resnet.ts';
-import type { LinearWeights } from './linear-weights.ts';
+import type { ImageDecoder } from '../shared/image/decode.ts';
+import { encodeInputToken } from '../shared/image/token.ts';
+import { findLayer, LOGITS_LAYER } from '../shared/resnet.ts';
+import type { LayerEntry } from '../shared/manifest.ts';
+import type { LoadedModel, LoadedModelParts } from './loaded-model.ts';
+import { preparePicture, type PictureInput } from './model-input.ts';
 
-/** How a classifier computes. Two that agree in model and this give the same bits. */
-export interface Computation {
-  mode: EngineMode;
-  variant: KernelVariant;
-}
-
-export interface Classifier {
-  readonly manifest: ModelManifest;
-  readonly computation: Computation;
-  /** pixels [height, width, channels] uint8 -> logits [classes]. */
-  classify(pixels: Uint8Array): Float32Array;
-  /** pixels [height, width, channels] uint8 -> the layer's values in the order of its shape. */
-  activate(pixels: Uint8Array, layer: LayerEntry): Float32Array;
+export interface Classifier extends LoadedModelParts {
+  /** Runs of one caller that are worth beginning at the same time. */
+  readonly lanes: number;
+  /** A picture file -> what the model sees of it. Errors: 'image/...'. */
+  prepare(file: Uint8Array): Promise<PictureInput>;
+  /** The same with logits [classes], in one turn. Errors: 'image/...'. */
+  classifyFile(file: Uint8Array): Promise<ClassifiedFile>;
+  /** pixels [height, width, channels] uint8 -> logits [classes]. They are not written to before the answer is there. */
+  classify(pixels: Uint8Array): Promise<Float32Array>;
+  /** The same -> the layer's values in the order of its shape. */
+  activate(pixels: Uint8Array, layer: LayerEntry): Promise<Float32Array>;
   /** The same for several layers in one run, in their order. */
-  activateAll(pixels: Uint8Array, layers: readonly LayerEntry[]): Float32Array[];
-  /** What the logits are computed with. */
-  readonly linear: LinearWeights;
+  activateAll(pixels: Uint8Array, layers: readonly LayerEntry[]): Promise<Float32Array[]>;
+  /** The same model, for the runs of one caller: it waits its turn, and nothing is computed for it when it has left. */
+  forCaller(caller: Caller): Classifier;
   /** Free the weights. */
   dispose(): void;
 }
 
-export type ClassifierParts = Pick<Classifier, 'manifest' | 'computation' | 'linear'>;
+export interface ClassifiedFile {
+  input: PictureInput & { token: string };
+  logits: Float32Array;
+}
 
-/**
- * Takes over `model`: it is disposed with the classifier, or here when it is refused. The first run is made here, on all
- * layers: it warms the kernels up and shows that each layer has the shape that the manifest promises.
- *
- * Errors   'model/damaged' when a shape differs
- */
-export function createClassifier(model: GraphModel, { manifest, computation, linear }: ClassifierParts): Classifier {
-  const [height, width, channels] = manifest.architecture.inputShape;
-  const inputShape = [1, height, width, channels];
-  const logits = manifest.layers.find(({ name }) => name === LOGITS_LAYER);
-  if (logits === undefined) {
-    throw new ProductError(
-      'model/damaged',
-      `the manifest has no layer "${LOGITS_LAYER}"; convert the checkpoint again`,
-    );
+/** Whoever waits for an answer. */
+export interface Caller {
+  /** Aborted when the caller has left. */
+  signal: AbortSignal;
+  /** Whether it is answered while the work goes on: then the limit of time holds for each run, not for all together. */
+  isStreamed?: boolean;
+}
+
+/** What a run is for. */
+export interface Turn {
+  signal?: AbortSignal | undefined;
+  /** Not the caller's first run: those of others come before it. */
+  isLater: boolean;
+  /** Time since the caller's first run. */
+  spentMs: number;
+}
+
+/** Work for a model, as a message. */
+export interface ModelTask {
+  /** A picture file, or pixels [height, width, channels] uint8. */
+  input: { file: Uint8Array } | { pixels: Uint8Array };
+  /** Names of the layers whose values are wanted. */
+  layers: readonly string[];
+  /** Whether the token of the file's picture is wanted. */
+  hasToken: boolean;
+}
+
+export interface ModelResult {
+  /** Of a file. */
+  picture?: PictureInput;
+  token?: string;
+  /** In the order of the layers. */
+  values: Float32Array[];
+}
+
+/** Where a model is run. */
+export interface ModelRunner extends LoadedModelParts {
+  readonly lanes: number;
+  run(task: ModelTask, turn: Turn): Promise<ModelResult>;
+  dispose(): void;
+}
+
+export function createClassifier(runner: ModelRunner, caller?: Caller): Classifier {
+  const { manifest, computation, linear, lanes } = runner;
+  const { name: logits } = findLayer(manifest.layers, LOGITS_LAYER);
+  let startedMs: number | undefined;
+
+  function run(task: Pick<ModelTask, 'input'> & Partial<ModelTask>): Promise<ModelResult> {
+    const isLater = caller !== undefined && startedMs !== undefined;
+    const now = Date.now();
+    startedMs ??= now;
+    const spentMs = isLater && caller.isStreamed !== true ? now - startedMs : 0;
+    return runner.run({ layers: [], hasToken: false, ...task }, { signal: caller?.signal, isLater, spentMs });
   }
 
-  function run(input: Tensor, layers: readonly LayerEntry[]): Tensor[] {
-    const outputs = model.execute(
-      { [INPUT_LAYER]: input },
-      layers.map(({ node }) => node),
-    );
-    return Array.isArray(outputs) ? outputs : [outputs];
+  async function activateAll(pixels: Uint8Array, layers: readonly string[]): Promise<Float32Array[]> {
+    return (await run({ input: { pixels }, layers })).values;
   }
 
-  function activateAll(pixels: Uint8Array, layers: readonly LayerEntry[]): Float32Array[] {
-    let values: Float32Array[] = [];
-    tidy(() => {
-      const outputs = run(tensor(normalizePixels(pixels, manifest.preprocess), inputShape), layers);
-      values = outputs.map((output) => output.dataSync<'float32'>());
-    });
-    return values;
-  }
-
-  function activate(pixels: Uint8Array, layer: LayerEntry): Float32Array {
-    const [values] = activateAll(pixels, [layer]);
-    if (values === undefined) throw new Error(`internal: the graph gave nothing for "${layer.name}"`);
-    return values;
-  }
-
-  function warmUp(): void {
-    tidy(() => {
-      const outputs = run(zeros(inputShape), manifest.layers);
-      manifest.layers.forEach(({ name, shape }, index) => {
-        const actual = outputs[index]?.shape ?? [];
-        if (actual.join() !== [1, ...shape].join()) {
-          throw new ProductError(
-            'model/damaged',
-            `layer "${name}" comes out as [${actual.slice(1).join(', ')}], the manifest promises [${shape.join(', ')}]; convert the checkpoint again`,
-          );
-        }
-      });
-    });
-  }
-
-  try {
-    warmUp();
-  } catch (error) {
-    model.dispose();
-    throw error;
-  }
   return {
     manifest,
     computation,
-    classify: (pixels) => activate(pixels, logits),
-    activate,
-    activateAll,
     linear,
+    lanes,
+    async prepare(file) {
+      return pictureOf(await run({ input: { file } }));
+    },
+    async classifyFile(file) {
+      const result = await run({ input: { file }, layers: [logits], hasToken: true });
+      return { input: { ...pictureOf(result), token: result.token ?? '' }, logits: onlyOf(result.values) };
+    },
+    classify: async (pixels) => onlyOf(await activateAll(pixels, [logits])),
+    activate: async (pixels, { name }) => onlyOf(await activateAll(pixels, [name])),
+    activateAll: (pixels, layers) =>
+      activateAll(
+        pixels,
+        layers.map(({ name }) => name),
+      ),
+    forCaller: (next) => createClassifier(runner, next),
+    dispose: () => runner.dispose(),
+  };
+}
+
+function pictureOf({ picture }: ModelResult): PictureInput {
+  if (picture === undefined) throw new Error('internal: a file without a picture');
+  return picture;
+}
+
+function onlyOf(values: readonly Float32Array[]): Float32Array {
+  const [only] = values;
+  if (only === undefined) throw new Error('internal: a layer without values');
+  return only;
+}
+
+/** Runs a model on this thread. Later runs of a caller let other requests go on first. */
+export function runHere(model: LoadedModel, decoder: ImageDecoder): ModelRunner {
+  const { manifest, computation, linear } = model;
+  return {
+    manifest,
+    computation,
+    linear,
+    lanes: 1,
+    async run(task, { signal, isLater }) {
+      if (isLater) await giveWay();
+      if (signal?.aborted === true) throw callerLeft();
+      return runTask(task, { model, decoder });
+    },
     dispose: () => model.dispose(),
   };
+}
+
+/** Do the work. Errors: 'image/...'. */
+export async function runTask(
+  { input, layers, hasToken }: ModelTask,
+  { model, decoder }: { model: LoadedModel; decoder: ImageDecoder },
+): Promise<ModelResult> {
+  const { manifest } = model;
+  const picture = 'file' in input ? await preparePicture(input.file, { decoder, manifest }) : undefined;
+  const pixels = 'pixels' in input ? input.pixels : picture?.pixels;
+  if (pixels === undefined) throw new Error('internal: a task without a picture');
+  const entries = layers.map((name) => findLayer(manifest.layers, name));
+  const values = entries.length === 0 ? [] : model.activateAll(pixels, entries);
+  if (picture === undefined) return { values };
+  return { picture, values, ...(hasToken ? { token: await encodeInputToken(picture.pixels) } : {}) };
+}
+
+/** What nobody reads: the caller has left. */
+export function callerLeft(): ProductError {
+  return new ProductError('request/aborted', 'the caller left before its turn came; send the request again');
+}
+
+/** Let other requests go on: the model keeps the thread for a whole run. */
+function giveWay(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 0));
 }

@@ -15,10 +15,10 @@ import { buildLayerTable, findLayer, LOGITS_LAYER } from '../shared/resnet.ts';
 import { toDescription } from './activation-answer.ts';
 import type { Classifier } from './classifier.ts';
 import { toDecimal } from './decimal.ts';
-import { giveWay } from './give-way.ts';
 import { sizesOf } from './layer-values.ts';
 import type { TakenModel } from './model-pool/model-pool.ts';
 import { describePredictions, judgeAnswer } from './prediction.ts';
+import { workAhead } from './work-ahead.ts';
 
 export interface Question {
   model: TakenModel;
@@ -56,14 +56,14 @@ export interface ClassEvidence extends ClassActivation {
  *
  * @param choose gets the logits [classes]
  */
-export function gatherEvidence(
+export async function gatherEvidence(
   classifier: Classifier,
   pixels: Uint8Array,
   choose: (logits: Float32Array) => number,
-): ClassEvidence {
+): Promise<ClassEvidence> {
   const { manifest } = classifier;
   const layer = findLayer(manifest.layers, findPooledLayer(buildLayerTable(manifest.architecture)));
-  const [values, logits] = classifier.activateAll(pixels, [layer, findLayer(manifest.layers, LOGITS_LAYER)]);
+  const [values, logits] = await classifier.activateAll(pixels, [layer, findLayer(manifest.layers, LOGITS_LAYER)]);
   if (values === undefined || logits === undefined) throw new Error(`internal: the graph gave no "${layer.name}"`);
   const { kernel, bias: biases } = classifier.linear;
   const index = choose(logits);
@@ -83,14 +83,14 @@ export function gatherEvidence(
  * @param linkTo path of a channel's values
  * Errors   'class/unknown', 'explain/unsupported', 'request/invalid' for more channels than there are
  */
-export function explainByMap(
+export async function explainByMap(
   question: Question,
   { top, linkTo }: { top: number | undefined; linkTo: (layer: string, channel: number) => string },
   defaultTop: number,
-): Explained<Explanation> {
+): Promise<Explained<Explanation>> {
   const { model, pixels, name } = question;
   const { manifest } = model;
-  const evidence = gatherEvidence(model.classifier, pixels, (logits) => chooseClass(question, logits));
+  const evidence = await gatherEvidence(model.classifier, pixels, (logits) => chooseClass(question, logits));
   const { layer, size, map, means, contributions, logits, weights, bias } = evidence;
   const chosen = describeClass(logits, chooseClass(question, logits), manifest);
   if (top !== undefined && top > contributions.length) {
@@ -145,7 +145,7 @@ export interface PatchOptions {
 }
 
 /**
- * Hide one patch after the other; other requests go on between the runs.
+ * Hide one patch after the other.
  *
  * Errors   'class/unknown', 'request/invalid' for patches that do not fit or are too many
  */
@@ -168,16 +168,17 @@ export async function explainByOcclusion(
     );
   }
   const fill = manifest.preprocess.mean.map((mean) => Math.round(255 * mean));
-  const logits = classifier.classify(pixels);
+  const logits = await classifier.classify(pixels);
   const index = chooseClass(question, logits);
   const drops: number[] = [];
-  for (const each of patches) {
-    await giveWay();
-    const hidden = classifier.classify(hidePatch(pixels, { width, patch: each, fill }));
-    drops.push((logits[index] ?? Number.NaN) - (hidden[index] ?? Number.NaN));
-  }
+  const runs = workAhead(
+    patches,
+    (each) => classifier.classify(hidePatch(pixels, { width, patch: each, fill })),
+    classifier.lanes,
+  );
+  for await (const hidden of runs) drops.push((logits[index] ?? Number.NaN) - (hidden[index] ?? Number.NaN));
   const columns = patches.filter(({ top }) => top === 0).length;
-  const cam = findMap(question, index);
+  const cam = await findMap(question, index);
   const agreement =
     cam === undefined ? null : correlateRanks(drops, averagePatches(resizeMap(cam.values, cam, size), size, patches));
   return {
@@ -208,9 +209,9 @@ function resolvePatch({ patch: wanted, stride: step }: PatchOptions, side: numbe
 }
 
 /** The class activation map of that class; undefined where the network has none. */
-function findMap({ model, pixels }: Question, index: number): DrawableMap | undefined {
+async function findMap({ model, pixels }: Question, index: number): Promise<DrawableMap | undefined> {
   try {
-    const { map, size } = gatherEvidence(model.classifier, pixels, () => index);
+    const { map, size } = await gatherEvidence(model.classifier, pixels, () => index);
     return { ...size, values: map };
   } catch (error) {
     if (isRequestError(error) && error.code === 'explain/unsupported') return undefined;

@@ -6,17 +6,17 @@ import { z } from 'zod';
 import { API_LIMITS } from '../shared/api.ts';
 import { EVALUATION_MEDIA_TYPES } from '../shared/evaluation-api.ts';
 import { ProductError } from '../shared/errors.ts';
-import type { ImageDecoder } from '../shared/image/decode.ts';
 import type { ModelManifest } from '../shared/manifest.ts';
 import { explainIssue, invalidRequest } from './invalid-request.ts';
-import { preparePicture } from './model-input.ts';
 import { decodeBase64, mediaTypeOf, parseForm, parseJson, readFile, readLimited } from './request-body.ts';
 
 export interface LabelledImage {
-  /** [height, width, channels] uint8, as the model takes them; only until the next one is asked for. */
-  pixels: Uint8Array;
+  /** A picture file, or pixels [height, width, channels] uint8 as the model takes them. */
+  input: { file: Uint8Array } | { pixels: Uint8Array };
   /** Class id. */
   label: number;
+  /** Place in the request, from 0. */
+  index: number;
 }
 
 /** How much one request may send; the platform says. */
@@ -29,7 +29,6 @@ export interface EvaluationLimits {
 
 interface ReadOptions {
   manifest: ModelManifest;
-  decoder: ImageDecoder;
   limits: EvaluationLimits;
 }
 
@@ -42,7 +41,7 @@ const lineSchema = z.strictObject({ image: z.string().min(1), label: z.union([z.
  * The pictures of a request. Whoever stops early calls `return()`, which frees the body.
  *
  * Errors   'request/unsupported-media-type', 'request/empty', 'request/too-large', 'request/too-many-files',
- *          'request/invalid', 'request/malformed-json', 'request/malformed-multipart', 'request/aborted', 'image/...'
+ *          'request/invalid', 'request/malformed-json', 'request/malformed-multipart', 'request/aborted', 'image/base64'
  */
 export async function* readLabelledImages(request: Request, options: ReadOptions): AsyncGenerator<LabelledImage> {
   const mediaType = mediaTypeOf(request);
@@ -83,7 +82,6 @@ async function* readRecords(request: Request, { manifest, limits }: ReadOptions)
   const [height, width, channels] = manifest.architecture.inputShape;
   const planeSize = height * width;
   const record = new Uint8Array(1 + planeSize * channels);
-  const pixels = new Uint8Array(planeSize * channels);
   let filled = 0;
   let index = 0;
   for await (const chunk of readLimited(request.body, { maxBytes: limits.bytes, code: 'request/too-large' })) {
@@ -94,10 +92,11 @@ async function* readRecords(request: Request, { manifest, limits }: ReadOptions)
       filled += part.length;
       offset += part.length;
       if (filled < record.length) continue;
+      const pixels = new Uint8Array(planeSize * channels);
       for (let target = 0; target < pixels.length; target++) {
         pixels[target] = record[1 + (target % channels) * planeSize + Math.floor(target / channels)] ?? 0;
       }
-      yield { pixels, label: toLabel(record[0] ?? -1, index, manifest) };
+      yield { input: { pixels }, label: toLabel(record[0] ?? -1, index, manifest), index };
       filled = 0;
       index += 1;
     }
@@ -118,10 +117,7 @@ async function* readLines(request: Request, options: ReadOptions): AsyncGenerato
     });
     if (!parsed.success) throw invalidRequest(`line ${index}`, parsed.error);
     const { image, label } = parsed.data;
-    yield {
-      pixels: await prepare(decodeBase64(image), index, options),
-      label: toLabel(label, index, options.manifest),
-    };
+    yield { input: { file: decodeBase64(image) }, label: toLabel(label, index, options.manifest), index };
     index += 1;
   }
 }
@@ -179,10 +175,7 @@ async function* readForm(request: Request, options: ReadOptions): AsyncGenerator
   }
   for (const [index, file] of files.entries()) {
     const label = labels?.[index] ?? findClass(file.name, manifest.classNames) ?? file.name;
-    yield {
-      label: toLabel(label, index, manifest),
-      pixels: await prepare(await readFile(file), index, options),
-    };
+    yield { input: { file: await readFile(file) }, label: toLabel(label, index, manifest), index };
   }
 }
 
@@ -191,16 +184,6 @@ function findClass(name: string, classNames: readonly string[]): string | undefi
   return classNames
     .filter((label) => name.startsWith(label) && !/^[a-z0-9]/i.test(name.slice(label.length)))
     .toSorted((a, b) => b.length - a.length)[0];
-}
-
-async function prepare(bytes: Uint8Array, index: number, options: ReadOptions): Promise<Uint8Array> {
-  try {
-    return (await preparePicture(bytes, options)).pixels;
-  } catch (error) {
-    if (!(error instanceof ProductError)) throw error;
-    const { code, message, details } = error;
-    throw new ProductError(code, `picture ${index}: ${message}`, { details: { ...details, index }, cause: error });
-  }
 }
 
 /** By name, or by number as in the order of the classes. */

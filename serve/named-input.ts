@@ -2,8 +2,8 @@
 import { z } from '@hono/zod-openapi';
 import type { NamedInput } from '../shared/api.ts';
 import { ProductError } from '../shared/errors.ts';
-import type { ModelManifest } from '../shared/manifest.ts';
-import { preparePicture, prepareToken, type ModelInput } from './model-input.ts';
+import { prepareToken, type ModelInput } from './model-input.ts';
+import type { TakenModel } from './model-pool/model-pool.ts';
 import type { ProblemCode } from './problem.ts';
 import type { Services } from './services.ts';
 
@@ -38,13 +38,13 @@ export function checkInputChoice({ input, sample }: InputChoice): void {
 /** The picture, and how an answer names it. Errors: 'token/invalid', 'sample/unknown'. */
 export async function prepareNamedInput(
   { input: token, sample: sampleName }: InputChoice,
-  { services, manifest }: { services: Pick<Services, 'samples' | 'decoder'>; manifest: ModelManifest },
+  { services, model }: { services: Pick<Services, 'samples'>; model: Pick<TakenModel, 'classifier' | 'manifest'> },
 ): Promise<{ input: ModelInput; name: NamedInput }> {
   if (token !== undefined) {
-    const input = await prepareToken(token, manifest);
+    const input = await prepareToken(token, model.manifest);
     return { input, name: { sha256: input.sha256 } };
   }
   const sample = await services.samples.read(sampleName);
-  const input = await preparePicture(sample.bytes, { decoder: services.decoder, manifest });
+  const input = await model.classifier.prepare(sample.bytes);
   return { input, name: { sample: sample.name, label: sample.label } };
 }

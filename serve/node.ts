@@ -1,12 +1,12 @@
 /**
- * The server as a command: `npm start`. Its settings are the environment's PORT, HOST, MODEL_STORE, POINTER_TTL_MS and
- * EDGE_MODE;
- * `--store DIR` goes before MODEL_STORE.
+ * The server as a command: `npm start`. Its settings are the environment's PORT, HOST, MODEL_STORE, POINTER_TTL_MS,
+ * EDGE_MODE, THREADS, QUEUE_LIMIT and REQUEST_TIMEOUT_MS; `--store DIR` goes before MODEL_STORE.
  */
 import { statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { ProductError } from '../shared/errors.ts';
+import { readPoolSettings } from './node/inference/pool-settings.ts';
 import { startServer, type RunningServer } from './node/server.ts';
 import { parsePointerTtl } from './pointer-ttl.ts';
 import { parseEdgeMode } from './served-engine.ts';
@@ -23,6 +23,7 @@ try {
     store: findStore(),
     pointerTtlMs: parsePointerTtl(process.env['POINTER_TTL_MS']),
     mode: parseEdgeMode(process.env['EDGE_MODE']),
+    pool: readPoolSettings(process.env),
     page: folderOf('../web/dist'),
     reportError,
   });

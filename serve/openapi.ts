@@ -134,8 +134,16 @@ export function curl(source: string) {
 /** The query of a route that has none: any parameter is an error. */
 export const NO_QUERY = onlyFields({});
 
-/** Codes of everything that runs the model. */
+/** Codes of everything that needs the model. */
 export const MODEL_PROBLEMS = ['server/not-ready', 'internal'] as const satisfies readonly ProblemCode[];
+
+/** Codes of everything that runs it. */
+export const RUN_PROBLEMS = [
+  ...MODEL_PROBLEMS,
+  'server/busy',
+  'server/timeout',
+  'server/lost',
+] as const satisfies readonly ProblemCode[];
 
 /** Codes of everything that reads one picture. */
 export const PICTURE_PROBLEMS = [

@@ -44,6 +44,8 @@ export const PROBLEM_KINDS: Readonly<Record<ProblemCode, ProblemKind>> = {
   'evaluation/incomparable': { status: 409, title: 'The models were not measured on the same images' },
   'server/not-ready': { status: 503, title: 'The model is not loaded' },
   'server/busy': { status: 503, title: 'The server has too much to do' },
+  'server/timeout': { status: 503, title: 'The answer took too long' },
+  'server/lost': { status: 500, title: 'The computation was cut off' },
   internal: { status: 500, title: 'The server made an error' },
 };
 
@@ -60,8 +62,14 @@ export function toProblem(error: unknown): Problem & { status: ContentfulStatusC
   return Object.keys(told.details).length === 0 ? problem : { ...problem, details: told.details };
 }
 
-/** Gaps and refusals that the operator has decided on. */
-const NO_TROUBLE: readonly string[] = ['evaluation/missing', 'evaluation/incomparable', 'server/busy'];
+/** Gaps and refusals that the operator has decided on; and a lost thread, which is told where it is replaced. */
+const NO_TROUBLE: readonly string[] = [
+  'evaluation/missing',
+  'evaluation/incomparable',
+  'server/busy',
+  'server/timeout',
+  'server/lost',
+];
 
 /** Whether the operator should know: what the caller did not cause, but neither that loading takes a while nor gaps. */
 export function isWorthLogging(error: unknown): boolean {

@@ -2,7 +2,6 @@
 import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
 import { MODEL_ID_HEADER, MODEL_MODE_HEADER, MODEL_SEQ_HEADER, type ModelReference } from '../shared/api.ts';
-import type { ImageDecoder } from '../shared/image/decode.ts';
 import type { FoundModel, ModelChoice, ModelPool, TakenModel } from './model-pool/model-pool.ts';
 import type { EvaluationLimits } from './labelled-images.ts';
 import type { PageFiles } from './page-files.ts';
@@ -10,7 +9,6 @@ import type { SampleShelf } from './samples.ts';
 
 export interface Services {
   models: ModelPool;
-  decoder: ImageDecoder;
   samples: SampleShelf;
   /** What one evaluation on a caller's pictures may take. */
   evaluation: EvaluationLimits;
@@ -37,7 +35,8 @@ export async function takeModel(services: Services, context: Context, choice: Mo
   const { promise: answered, resolve: markAnswered } = Promise.withResolvers<void>();
   // Where a platform ends a request whose caller has left, nobody would give its model back.
   keepAlive(answered);
-  const lent = { ...model, release: () => (model.release(), markAnswered()) };
+  const classifier = model.classifier.forCaller({ signal: context.req.raw.signal });
+  const lent = { ...model, classifier, release: () => (model.release(), markAnswered()) };
   taken.set(context, [...(taken.get(context) ?? []), lent]);
   nameModel(context, model.reference);
   context.header(MODEL_MODE_HEADER, model.reference.mode);
@@ -68,6 +67,7 @@ export async function holdModel(
   let isHeld = true;
   return {
     ...model,
+    classifier: model.classifier.forCaller({ signal: context.req.raw.signal, isStreamed: true }),
     release() {
       if (!isHeld) return;
       isHeld = false;

@@ -11,6 +11,7 @@ import simd from '../shared/engine/wasm/edge-simd.wasm';
 import { createImageDecoder } from '../shared/image/decode.ts';
 import { createApp } from './app.ts';
 import type { AssetSource } from './asset-source.ts';
+import { createClassifier, runHere } from './classifier.ts';
 import { loadModel } from './model-loader.ts';
 import { createModelPool } from './model-pool/model-pool.ts';
 import { PAGE_PATH, type PageFiles } from './page-files.ts';
@@ -44,16 +45,17 @@ export default {
 function createWorkerApp({ ASSETS: assets, MODELS, POINTER_TTL_MS, EDGE_MODE }: Env): OpenAPIHono {
   const mode = parseEdgeMode(EDGE_MODE);
   const reportError = (error: unknown): void => console.error(error);
+  const decoder = createImageDecoder({ jpeg, webp });
   return createApp({
     models: createModelPool({
       shipped: readAssets(assets, SHIPPED_FOLDER),
       store: readBucket(MODELS),
-      load: async (source, modelId) => loadModel(source, modelId, await startEngine(BUILD, mode)),
+      load: async (source, modelId) =>
+        createClassifier(runHere(await loadModel(source, modelId, await startEngine(BUILD, mode)), decoder)),
       pointerTtlMs: parsePointerTtl(String(POINTER_TTL_MS)),
       otherModels: OTHER_MODELS,
       reportError,
     }),
-    decoder: createImageDecoder({ jpeg, webp }),
     evaluation: EVALUATION_LIMITS,
     samples: createSampleShelf(readAssets(assets)),
     keepAlive: (context, work) => context.executionCtx.waitUntil(work),

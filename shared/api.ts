@@ -38,6 +38,8 @@ export const PROBLEM_CODES = [
   'evaluation/incomparable',
   'server/not-ready',
   'server/busy',
+  'server/timeout',
+  'server/lost',
   'internal',
 ] as const;
 

@@ -91,8 +91,11 @@ export const ARTIFACT_ERROR_CODES = [
   'server/store',
   'server/pointer-ttl',
   'server/edge-mode',
+  'server/setting',
   'server/not-ready',
   'server/busy',
+  'server/timeout',
+  'server/lost',
   'web/not-built',
   'internal',
 ] as const;

@@ -6,15 +6,14 @@ import { createAdaptorServer } from '@hono/node-server';
 import type { KernelVariant } from '../../shared/engine/kernel-module.ts';
 import type { EngineMode } from '../../shared/engine/layout.ts';
 import { ProductError } from '../../shared/errors.ts';
-import { createImageDecoder } from '../../shared/image/decode.ts';
 import type { ModelManifest } from '../../shared/manifest.ts';
-import { createApp } from '../app.ts';
-import { loadModel } from '../model-loader.ts';
-import { createModelPool } from '../model-pool/model-pool.ts';
+import { createClassifier } from '../classifier.ts';
 import { DEFAULT_POINTER_TTL_MS } from '../pointer-ttl.ts';
 import { createSampleShelf } from '../samples.ts';
-import { startEngine } from '../served-engine.ts';
 import { readFolder } from './asset-folder.ts';
+import type { InferenceMeter } from './inference/inference-meter.ts';
+import { createInferencePool, type InferencePool } from './inference/inference-pool.ts';
+import { readPoolSettings, type PoolSettings } from './inference/pool-settings.ts';
 import { servePage } from './static-files.ts';
 import { compileWasmModules } from './wasm-modules.ts';
 
@@ -28,7 +27,9 @@ export interface ServerOptions {
   pointerTtlMs?: number;
   /** How the model computes. Default: fast. */
   mode?: EngineMode;
-  /** Build of the engine's kernels, the same for all servers of a process. Default: the fastest one here. */
+  /** The threads that run the models. Default: one for each core. */
+  pool?: Partial<PoolSettings>;
+  /** Build of the engine's kernels. Default: the fastest one here. */
   variant?: KernelVariant;
   /** Folder of the built page. */
   page: string;
@@ -42,6 +43,7 @@ export interface RunningServer {
   url: string;
   /** Settles when the model is loaded. Errors: 'server/not-ready', with the reason as its cause. */
   ready: Promise<ModelManifest>;
+  readonly inference: InferenceMeter;
   /** Takes no more requests; settles when those in flight are answered, or cut off when their time is up. */
   close(): Promise<void>;
 }
@@ -62,22 +64,45 @@ const CLOSE_GRACE_MS = 10_000;
  * Errors   'web/not-built', 'server/port' when the port is taken or not allowed
  */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
+  const { mode = 'fast', reportError } = options;
+  const modules = await compileWasmModules(options.variant);
+  const pool = createInferencePool({
+    ...readPoolSettings({}),
+    ...options.pool,
+    thread: { ...modules, mode },
+    reportError,
+  });
+  // It starts while the routes are loaded here.
+  pool.start();
+  try {
+    return await openServer(options, pool);
+  } catch (error) {
+    await pool.close();
+    throw error;
+  }
+}
+
+async function openServer(options: ServerOptions, pool: InferencePool): Promise<RunningServer> {
   const { host, port, store, page, reportError } = options;
-  const { closeGraceMs = CLOSE_GRACE_MS, pointerTtlMs = DEFAULT_POINTER_TTL_MS, mode = 'fast' } = options;
-  const { engine, jpeg, webp } = await compileWasmModules(options.variant);
+  const { closeGraceMs = CLOSE_GRACE_MS, pointerTtlMs = DEFAULT_POINTER_TTL_MS } = options;
+  const [{ createApp }, { createModelPool }] = await Promise.all([
+    import('../app.ts'),
+    import('../model-pool/model-pool.ts'),
+  ]);
   // A Node process lives on when a request ends.
   const keepAlive = (): void => undefined;
+  const shipped = readFolder(SHIPPED_MODELS);
   const models = createModelPool({
-    shipped: readFolder(SHIPPED_MODELS),
+    shipped,
     store: readFolder(store),
-    load: async (source, modelId) => loadModel(source, modelId, await startEngine(engine, mode)),
+    load: async (source, modelId) =>
+      createClassifier(await pool.load(source === shipped ? SHIPPED_MODELS : store, modelId)),
     pointerTtlMs,
     otherModels: OTHER_MODELS,
     reportError,
   });
   const app = createApp({
     models,
-    decoder: createImageDecoder({ jpeg, webp }),
     evaluation: EVALUATION_LIMITS,
     samples: createSampleShelf(readFolder(page)),
     keepAlive,
@@ -90,7 +115,15 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const ready = models.prepare(keepAlive);
   // Who started the server may look at it later.
   ready.catch(() => undefined);
-  return { url: urlOf(server), ready, close: () => close(server, closeGraceMs) };
+  return {
+    url: urlOf(server),
+    ready,
+    inference: pool.meter,
+    async close() {
+      await close(server, closeGraceMs);
+      await pool.close();
+    },
+  };
 }
 
 function listen(server: Server, { host, port }: { host: string; port: number }): Promise<void> {

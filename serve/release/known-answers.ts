@@ -5,7 +5,7 @@ import { createImageDecoder } from '../../shared/image/decode.ts';
 import type { ModelManifest } from '../../shared/manifest.ts';
 import { channelPath, DEFAULT_CHANNEL, parseChannel } from '../../shared/store.ts';
 import type { AssetSource } from '../asset-source.ts';
-import { preparePicture } from '../model-input.ts';
+import { createClassifier, runHere } from '../classifier.ts';
 import { loadModel } from '../model-loader.ts';
 import { readFolder } from '../node/asset-folder.ts';
 import { compileWasmModules } from '../node/wasm-modules.ts';
@@ -28,16 +28,16 @@ export async function computeAnswers(store: ModelStore, channel: string): Promis
   const { source, modelId } = await findChampion(store, channel);
   const { engine, jpeg, webp } = await compileWasmModules();
   // The better numbers, whichever mode the server runs in.
-  const classifier = await loadModel(source, modelId, await startEngine(engine, 'exact'));
+  const model = await loadModel(source, modelId, await startEngine(engine, 'exact'));
+  const classifier = createClassifier(runHere(model, createImageDecoder({ jpeg, webp })));
   try {
     const { manifest } = classifier;
-    const decoder = createImageDecoder({ jpeg, webp });
     const shelf = createSampleShelf(readFolder(SAMPLES));
     const pictures: ExpectedAnswers['pictures'] = [];
     for (const { name } of (await shelf.list()).samples) {
       const { bytes } = await shelf.read(name);
-      const { pixels } = await preparePicture(bytes, { decoder, manifest });
-      pictures.push({ name, bytes, logits: classifier.classify(pixels) });
+      const { logits } = await classifier.classifyFile(bytes);
+      pictures.push({ name, bytes, logits });
     }
     return { manifest, pictures };
   } finally {

@@ -6,9 +6,16 @@ import { answerView, resolveView, toDescription, VIEW_ANSWER, VIEW_FIELDS } from
 import { cacheRule, isNotModified, makeEtag } from '../http-cache.ts';
 import { onlyFields } from '../invalid-request.ts';
 import { CHOICE_FIELDS, CHOICE_PROBLEMS } from '../model-choice.ts';
-import { preparePicture } from '../model-input.ts';
 import { checkInputChoice, INPUT_FIELDS, INPUT_PROBLEMS, prepareNamedInput } from '../named-input.ts';
-import { BINARY, curl, jsonAnswer, MODEL_PROBLEMS, PICTURE_PROBLEMS, problemAnswers } from '../openapi.ts';
+import {
+  BINARY,
+  curl,
+  jsonAnswer,
+  MODEL_PROBLEMS,
+  PICTURE_PROBLEMS,
+  problemAnswers,
+  RUN_PROBLEMS,
+} from '../openapi.ts';
 import { readOnePicture } from '../request-body.ts';
 import { takeModel, type Services } from '../services.ts';
 
@@ -53,7 +60,7 @@ export const readActivationRoute = createRoute({
   responses: {
     200: VIEW_ANSWER,
     304: { description: 'The caller has this answer already (If-None-Match).' },
-    ...problemAnswers(['request/invalid', 'layer/unknown', ...INPUT_PROBLEMS, ...CHOICE_PROBLEMS, ...MODEL_PROBLEMS]),
+    ...problemAnswers(['request/invalid', 'layer/unknown', ...INPUT_PROBLEMS, ...CHOICE_PROBLEMS, ...RUN_PROBLEMS]),
   },
 });
 
@@ -71,7 +78,7 @@ export const computeActivationRoute = createRoute({
   },
   responses: {
     200: VIEW_ANSWER,
-    ...problemAnswers([...VIEW_PROBLEMS, ...CHOICE_PROBLEMS, ...PICTURE_PROBLEMS, ...MODEL_PROBLEMS]),
+    ...problemAnswers([...VIEW_PROBLEMS, ...CHOICE_PROBLEMS, ...PICTURE_PROBLEMS, ...RUN_PROBLEMS]),
   },
 });
 
@@ -90,7 +97,7 @@ export function readActivation(services: Services): RouteHandler<typeof readActi
     const options = resolveView(context, query);
     const model = await takeModel(services, context, { model: modelName, channel });
     const layer = findLayer(model.manifest.layers, context.req.valid('param').layer);
-    const { input, name } = await prepareNamedInput({ input: token, sample }, { services, manifest: model.manifest });
+    const { input, name } = await prepareNamedInput({ input: token, sample }, { services, model });
 
     const { computation } = model.classifier;
     const etag = await makeEtag([model.reference, computation, input.sha256, name, layer.name, options]);
@@ -109,7 +116,7 @@ export function computeActivation(services: Services): RouteHandler<typeof compu
     const bytes = await readOnePicture(context.req.raw);
     const model = await takeModel(services, context, { model: modelName, channel });
     const layer = findLayer(model.manifest.layers, context.req.valid('param').layer);
-    const input = await preparePicture(bytes, { decoder: services.decoder, manifest: model.manifest });
+    const input = await model.classifier.prepare(bytes);
     context.header('cache-control', 'no-store');
     return answerView(context, { model, layer, input, options, name: { sha256: input.sha256 } });
   };

@@ -12,17 +12,15 @@ import {
 } from '../../shared/api.ts';
 import { rankTop } from '../../shared/classification.ts';
 import { isRequestError, ProductError } from '../../shared/errors.ts';
-import { encodeInputToken } from '../../shared/image/token.ts';
 import { describePredictions, judgeAnswer } from '../prediction.ts';
-import { giveWay } from '../give-way.ts';
 import { onlyFields } from '../invalid-request.ts';
 import { CHOICE_FIELDS, CHOICE_PROBLEMS } from '../model-choice.ts';
-import { preparePicture } from '../model-input.ts';
 import type { TakenModel } from '../model-pool/model-pool.ts';
-import { BINARY, curl, MODEL_PROBLEMS, PICTURE_PROBLEMS, problemAnswers, refer, referToOneOf } from '../openapi.ts';
+import { BINARY, curl, RUN_PROBLEMS, PICTURE_PROBLEMS, problemAnswers, refer, referToOneOf } from '../openapi.ts';
 import { toProblem } from '../problem.ts';
 import { decodeBase64, isMultipart, readFile, readFiles, readJsonBody, readRawBody } from '../request-body.ts';
 import { takeModel, type Services } from '../services.ts';
+import { workAhead } from '../work-ahead.ts';
 
 const query = onlyFields({
   top_k: z
@@ -83,7 +81,7 @@ export const classifyRoute = createRoute({
         'application/json': { schema: referToOneOf(classificationSchema, labelListSchema, batchClassificationSchema) },
       },
     },
-    ...problemAnswers(['request/invalid', ...CHOICE_PROBLEMS, ...PICTURE_PROBLEMS, ...MODEL_PROBLEMS]),
+    ...problemAnswers(['request/invalid', ...CHOICE_PROBLEMS, ...PICTURE_PROBLEMS, ...RUN_PROBLEMS]),
   },
 });
 
@@ -113,7 +111,7 @@ export const classifyJsonRoute = createRoute({
       'image/base64',
       ...CHOICE_PROBLEMS,
       ...PICTURE_PROBLEMS.filter((code) => code !== 'request/malformed-multipart' && code !== 'request/too-many-files'),
-      ...MODEL_PROBLEMS,
+      ...RUN_PROBLEMS,
     ]),
   },
 });
@@ -125,7 +123,7 @@ export function classify(services: Services): RouteHandler<typeof classifyRoute>
     if (!isMultipart(request)) {
       const bytes = await readRawBody(request);
       const model = await takeModel(services, context, choice);
-      const options = { services, model, count: resolveCount(model, topK) };
+      const options = { model, count: resolveCount(model, topK) };
       return context.json(toForm(await classifyOne(bytes, options), format), 200);
     }
     if (format === 'list') {
@@ -136,13 +134,10 @@ export function classify(services: Services): RouteHandler<typeof classifyRoute>
     }
     const files = await readFiles(request, { maxFiles: API_LIMITS.filesPerRequest });
     const model = await takeModel(services, context, choice);
-    const options = { services, model, count: resolveCount(model, topK) };
+    const options = { model, count: resolveCount(model, topK) };
     const results: FileResult[] = [];
-    for (const file of files) {
-      // One after the other, and other requests between them: the model runs on this thread.
-      results.push(await classifyFile(file, options));
-      await giveWay();
-    }
+    const answers = workAhead(files, (file) => classifyFile(file, options), model.classifier.lanes);
+    for await (const result of answers) results.push(result);
     return context.json({ model: model.reference, results }, 200);
   };
 }
@@ -152,7 +147,7 @@ export function classifyJson(services: Services): RouteHandler<typeof classifyJs
     const { image } = await readJsonBody(context.req.raw, classifyJsonRequestSchema);
     const { top_k: topK, format, ...choice } = context.req.valid('query');
     const model = await takeModel(services, context, choice);
-    const options = { services, model, count: resolveCount(model, topK) };
+    const options = { model, count: resolveCount(model, topK) };
     return context.json(toForm(await classifyOne(decodeBase64(image), options), format), 200);
   };
 }
@@ -162,7 +157,6 @@ function toForm(answer: Classification, format: 'json' | 'list' | undefined): Cl
 }
 
 interface ClassifyOptions {
-  services: Services;
   model: TakenModel;
   /** Classes to list. */
   count: number;
@@ -179,18 +173,15 @@ async function classifyFile(file: File, options: ClassifyOptions): Promise<FileR
   }
 }
 
-async function classifyOne(
-  bytes: Uint8Array,
-  { services: { decoder }, model, count }: ClassifyOptions,
-): Promise<Classification> {
+async function classifyOne(bytes: Uint8Array, { model, count }: ClassifyOptions): Promise<Classification> {
   const { manifest, classifier, reference } = model;
-  const { pixels, sha256, width, height } = await preparePicture(bytes, { decoder, manifest });
-  const logits = classifier.classify(pixels);
+  const { input, logits } = await classifier.classifyFile(bytes);
+  const { pixels, token, sha256, width, height } = input;
   const predictions = describePredictions(logits, rankTop(logits, count), manifest);
   return {
     model: reference,
     predictions,
-    input: { token: await encodeInputToken(pixels), sha256, width, height },
+    input: { token, sha256, width, height },
     ...judgeAnswer({ logits, pixels }, manifest),
   };
 }

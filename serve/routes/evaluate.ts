@@ -3,16 +3,17 @@ import { createRoute, type RouteHandler } from '@hono/zod-openapi';
 import { EVALUATION_MEDIA_TYPES, evaluationEventSchema, type EvaluationEvent } from '../../shared/evaluation-api.ts';
 import { EvaluationMeter } from '../../shared/evaluation-meter.ts';
 import { reportMeasurement } from '../../shared/evaluation-report.ts';
-import { ProductError } from '../../shared/errors.ts';
+import { isRequestError, ProductError } from '../../shared/errors.ts';
 import { toDecimal } from '../decimal.ts';
 import { onlyFields } from '../invalid-request.ts';
 import { predictCount, readLabelledImages, type LabelledImage } from '../labelled-images.ts';
 import { chooseMediaType } from '../media-type.ts';
 import { CHOICE_FIELDS, CHOICE_PROBLEMS } from '../model-choice.ts';
 import type { TakenModel } from '../model-pool/model-pool.ts';
-import { BINARY, curl, MODEL_PROBLEMS, PICTURE_PROBLEMS, problemAnswers, refer } from '../openapi.ts';
+import { BINARY, curl, RUN_PROBLEMS, PICTURE_PROBLEMS, problemAnswers, refer } from '../openapi.ts';
 import { isWorthLogging, toProblem } from '../problem.ts';
 import { holdModel, type Services } from '../services.ts';
+import { workAhead } from '../work-ahead.ts';
 
 /** Progress is told after so many pictures. */
 const PROGRESS_IMAGES = 10;
@@ -60,10 +61,9 @@ export const evaluateRoute = createRoute({
       'request/not-acceptable',
       'request/malformed-json',
       'image/base64',
-      'server/busy',
       ...CHOICE_PROBLEMS,
       ...PICTURE_PROBLEMS,
-      ...MODEL_PROBLEMS,
+      ...RUN_PROBLEMS,
     ]),
   },
 });
@@ -72,7 +72,7 @@ export function evaluate(services: Services): RouteHandler<typeof evaluateRoute>
   let running = 0;
   return async (context) => {
     const type = chooseMediaType(context.req.header('accept'), [FORMS.lines, FORMS.events]);
-    const { evaluation: limits, decoder } = services;
+    const { evaluation: limits } = services;
     if (running >= limits.running) {
       throw new ProductError('server/busy', `${running} evaluations go on, and no more do at once; try again later`);
     }
@@ -81,11 +81,12 @@ export function evaluate(services: Services): RouteHandler<typeof evaluateRoute>
       running -= 1;
     });
     const request = context.req.raw;
-    const images = readLabelledImages(request, { manifest: model.manifest, decoder, limits });
+    const images = readLabelledImages(request, { manifest: model.manifest, limits });
+    const answers = workAhead(images, (image) => classifyImage(model, image), model.classifier.lanes);
     try {
       // What is wrong from the start on is answered with its own status.
-      const first = await images.next();
-      const events = evaluateImages(model, { first, images, total: predictCount(request, model.manifest) });
+      const first = await answers.next();
+      const events = evaluateImages(model, { first, answers, total: predictCount(request, model.manifest) });
       const body = streamEvents(events, { services, isServerSent: type === FORMS.events, end: () => model.release() });
       return context.body(body, 200, { 'content-type': type, 'cache-control': 'no-store' });
     } catch (error) {
@@ -95,30 +96,47 @@ export function evaluate(services: Services): RouteHandler<typeof evaluateRoute>
   };
 }
 
+interface LabelledAnswer {
+  label: number;
+  logits: Float32Array;
+}
+
+/** Errors: 'image/...', with the picture's place in the request. */
+async function classifyImage(
+  { classifier }: TakenModel,
+  { input, label, index }: LabelledImage,
+): Promise<LabelledAnswer> {
+  if ('pixels' in input) return { label, logits: await classifier.classify(input.pixels) };
+  try {
+    return { label, logits: (await classifier.classifyFile(input.file)).logits };
+  } catch (error) {
+    if (!isRequestError(error) || !error.code.startsWith('image/')) throw error;
+    const { code, message, details } = error;
+    throw new ProductError(code, `picture ${index}: ${message}`, { details: { ...details, index }, cause: error });
+  }
+}
+
 interface EvaluateOptions {
-  first: IteratorResult<LabelledImage>;
-  images: AsyncGenerator<LabelledImage>;
+  first: IteratorResult<LabelledAnswer>;
+  answers: AsyncGenerator<LabelledAnswer>;
   /** Null where nobody knows before the end. */
   total: number | null;
 }
 
 async function* evaluateImages(model: TakenModel, options: EvaluateOptions): AsyncGenerator<EvaluationEvent> {
-  const { images, total } = options;
+  const { answers, total } = options;
   const { classNames, temperature } = model.manifest;
   const meter = new EvaluationMeter({ classNames, temperature });
   try {
     yield { type: 'start', model: model.reference, total };
-    for (let next = options.first; next.done !== true; next = await images.next()) {
-      const { pixels, label } = next.value;
-      meter.add(model.classifier.classify(pixels), label);
-      // One picture at a time, and other requests between them: the model runs on this thread.
-      await giveWay();
+    for (let next = options.first; next.done !== true; next = await answers.next()) {
+      meter.add(next.value.logits, next.value.label);
       if (meter.n % PROGRESS_IMAGES !== 0) continue;
       yield { type: 'progress', n: meter.n, correct: meter.correct, accuracy: meter.correct / meter.n };
     }
     yield { type: 'result', model: model.reference, report: reportMeasurement(meter.summarize()) };
   } finally {
-    await images.return(undefined);
+    await answers.return(undefined);
   }
 }
 
@@ -139,7 +157,7 @@ function streamEvents(events: AsyncGenerator<EvaluationEvent>, options: StreamOp
     );
     return encoder.encode(isServerSent ? `event: ${event.type}\ndata: ${json}\n\n` : `${json}\n`);
   };
-  // A stream that was cancelled takes nothing more, also of the picture that was in work.
+  // A stream that was cancelled takes nothing more, also of the pictures that were in work.
   let hasLeft = false;
   return new ReadableStream<Uint8Array>({
     async pull(controller) {
@@ -157,13 +175,9 @@ function streamEvents(events: AsyncGenerator<EvaluationEvent>, options: StreamOp
     },
     async cancel() {
       hasLeft = true;
-      // Waits for the picture that is in work, so that no model is freed under it.
+      // Waits for the pictures that are in work, so that no model is freed under it.
       await events.return(undefined);
       end();
     },
   });
-}
-
-function giveWay(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 0));
 }

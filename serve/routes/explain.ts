@@ -11,9 +11,8 @@ import { cacheRule, isNotModified, makeEtag } from '../http-cache.ts';
 import { onlyFields } from '../invalid-request.ts';
 import { EXPLANATION_FORMATS, EXPLANATION_MEDIA_TYPES, negotiate, type ExplanationFormat } from '../media-type.ts';
 import { CHOICE_FIELDS, CHOICE_PROBLEMS } from '../model-choice.ts';
-import { preparePicture } from '../model-input.ts';
 import { checkInputChoice, INPUT_FIELDS, INPUT_PROBLEMS, prepareNamedInput } from '../named-input.ts';
-import { BINARY, curl, MODEL_PROBLEMS, PICTURE_PROBLEMS, problemAnswers, referToOneOf } from '../openapi.ts';
+import { BINARY, curl, RUN_PROBLEMS, PICTURE_PROBLEMS, problemAnswers, referToOneOf } from '../openapi.ts';
 import { readOnePicture } from '../request-body.ts';
 import { takeModel, type Services } from '../services.ts';
 
@@ -105,7 +104,7 @@ const PROBLEMS = [
   'class/unknown',
   'explain/unsupported',
   ...CHOICE_PROBLEMS,
-  ...MODEL_PROBLEMS,
+  ...RUN_PROBLEMS,
 ] as const;
 
 export const readExplanationRoute = createRoute({
@@ -183,8 +182,7 @@ export function readExplanation(services: Services): RouteHandler<typeof readExp
     checkInputChoice({ input: token, sample });
     const options = resolveOptions(context, asked);
     const model = await takeModel(services, context, asked);
-    const { manifest } = model;
-    const { input, name } = await prepareNamedInput({ input: token, sample }, { services, manifest });
+    const { input, name } = await prepareNamedInput({ input: token, sample }, { services, model });
 
     const { computation } = model.classifier;
     const etag = await makeEtag(['explain', model.reference, computation, input.sha256, name, options]);
@@ -203,7 +201,7 @@ export function computeExplanation(services: Services): RouteHandler<typeof comp
     const options = resolveOptions(context, asked);
     const bytes = await readOnePicture(context.req.raw);
     const model = await takeModel(services, context, asked);
-    const { pixels, sha256 } = await preparePicture(bytes, { decoder: services.decoder, manifest: model.manifest });
+    const { pixels, sha256 } = await model.classifier.prepare(bytes);
     context.header('cache-control', 'no-store');
     const link = `input=${await encodeInputToken(pixels)}`;
     return answer(context, { question: { model, pixels, name: { sha256 } }, options, link });
@@ -223,7 +221,7 @@ async function answer(context: Context, { question: { model, pixels, name }, opt
     `/activations/${encodeURIComponent(layer)}?channels=${channel}&model=${model.manifest.modelId}&${link}`;
   const explained =
     options.method === 'cam'
-      ? explainByMap(question, { top: options.top, linkTo }, API_LIMITS.defaultTopChannels)
+      ? await explainByMap(question, { top: options.top, linkTo }, API_LIMITS.defaultTopChannels)
       : await explainByOcclusion(question, options, API_LIMITS.occlusionPatches);
   if (options.format === 'json') return context.json(explained.answer, 200);
   return context.body(...(await draw(explained, { question, scale: options.scale })));

@@ -4,7 +4,6 @@ import type { Context, Handler } from 'hono';
 import { ProductError } from '../../shared/errors.ts';
 import { sizeOf } from '../../shared/resnet.ts';
 import type { Classifier } from '../classifier.ts';
-import { giveWay } from '../give-way.ts';
 import { parseJsonText, parseMessage } from '../oip/inference-message.ts';
 import { resolveRequest, type InferenceRequest } from '../oip/inference-request.ts';
 import { HEADER_LENGTH, writeAnswer, type OutputTensor } from '../oip/inference-response.ts';
@@ -16,9 +15,10 @@ import * as schemas from '../oip/oip-schemas.ts';
 import { ACCEPTED_ENCODINGS, readOipBody } from '../oip/read-body.ts';
 import { listIndex } from '../oip/repository-index.ts';
 import * as contract from '../oip/tensor-contract.ts';
-import { BINARY, curl, jsonAnswer, MODEL_PROBLEMS, oipErrors, refer } from '../openapi.ts';
+import { BINARY, curl, jsonAnswer, MODEL_PROBLEMS, oipErrors, refer, RUN_PROBLEMS } from '../openapi.ts';
 import type { ProblemCode } from '../problem.ts';
 import { takeModel, type Services } from '../services.ts';
+import { workAhead } from '../work-ahead.ts';
 import { requireReady } from './health.ts';
 
 const SERVER = { name: 'resnet18-edge', version: '1', extensions: [contract.BINARY_EXTENSION] };
@@ -187,7 +187,7 @@ function modelRoutes(services: Services, version: '' | '/versions/:version'): Oi
           'application/octet-stream': { schema: BINARY },
         },
       },
-      errors: ['model/unknown', ...BODY_ERRORS, ...MODEL_PROBLEMS],
+      errors: ['model/unknown', ...BODY_ERRORS, ...RUN_PROBLEMS],
       handler: infer(services),
     },
   ];
@@ -256,10 +256,15 @@ async function run(classifier: Classifier, { batch, pixels, outputs }: Inference
   const layers = [...new Set(outputs.map(({ layer }) => layer))];
   const imageSize = pixels.length / batch;
   const values = new Map(layers.map((layer) => [layer, new Float32Array(batch * sizeOf(layer.shape))]));
-  for (let image = 0; image < batch; image++) {
-    if (image > 0) await giveWay();
-    const results = classifier.activateAll(pixels.subarray(image * imageSize, (image + 1) * imageSize), layers);
-    layers.forEach((layer, index) => values.get(layer)?.set(results[index] ?? [], image * sizeOf(layer.shape)));
+  const images = Array.from({ length: batch }, (_, image) =>
+    pixels.subarray(image * imageSize, (image + 1) * imageSize),
+  );
+  let image = 0;
+  for await (const results of workAhead(images, (each) => classifier.activateAll(each, layers), classifier.lanes)) {
+    for (const [index, layer] of layers.entries()) {
+      values.get(layer)?.set(results[index] ?? [], image * sizeOf(layer.shape));
+    }
+    image += 1;
   }
   return outputs.map(({ name, layer, isBinary }) => ({
     name,

@@ -2,7 +2,6 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { memory } from '@tensorflow/tfjs-core';
 import request from 'supertest';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createApp } from '../../serve/app.ts';
@@ -45,7 +44,6 @@ async function sendBroken(): Promise<Response> {
   const unused = () => Promise.reject(new Error('a broken body needs nothing else'));
   const app = createApp({
     models: createBrokenModels(unused),
-    decoder: { decode: unused },
     evaluation: { images: 1, bytes: 1, running: 1 },
     samples: { list: unused, read: unused },
     keepAlive: () => undefined,
@@ -79,17 +77,6 @@ describe('the Node server', () => {
     const { results } = batchClassificationSchema.parse(form.body);
     expect(results[0]).toMatchObject({ file: 'a.png', predictions: single.predictions });
     expect(results[1]).toMatchObject({ file: 'b.txt', problem: { code: 'image/unknown-type' } });
-  });
-
-  test('keeps no tensor of a request', async () => {
-    const picture = await drawPicture({ width: 33, height: 21 });
-    const { input } = await classify(send, picture);
-    const before = memory().numTensors;
-    for (let round = 0; round < 50; round++) {
-      await classify(send, picture);
-      await (await send(`/activations/layer2?input=${input.token}&format=png`)).arrayBuffer();
-    }
-    expect(memory().numTensors).toBe(before);
   });
 
   test('answers many at once, each with its own picture', async () => {

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Classifier } from '../../serve/classifier.ts';
+import { createClassifier, runHere, type Classifier } from '../../serve/classifier.ts';
 import { gatherEvidence, measureResidual } from '../../serve/explanation.ts';
 import { loadModel } from '../../serve/model-loader.ts';
 import { readFolder } from '../../serve/node/asset-folder.ts';
@@ -10,6 +10,7 @@ import { startServer, type RunningServer } from '../../serve/node/server.ts';
 import { compileWasmModules } from '../../serve/node/wasm-modules.ts';
 import { describePredictions, judgeAnswer } from '../../serve/prediction.ts';
 import { startEngine } from '../../serve/served-engine.ts';
+import { createImageDecoder } from '../../shared/image/decode.ts';
 import { findThresholds, measureRoughness, scoreCertainty } from '../../shared/abstention.ts';
 import {
   batchClassificationSchema,
@@ -153,14 +154,16 @@ describeWithCifar10('the shipped model on CIFAR-10', (folder) => {
   const images: { pixels: Uint8Array; logits: Float32Array; residuals: number[] }[] = [];
 
   beforeAll(async () => {
-    const engine = await startEngine((await compileWasmModules()).engine, 'fast');
+    const { engine: build, ...codecs } = await compileWasmModules();
+    const engine = await startEngine(build, 'fast');
     const pointer: unknown = JSON.parse(await readFile(join('serve/models', channelPath(DEFAULT_CHANNEL)), 'utf8'));
     const { champion } = parseChannel(pointer, DEFAULT_CHANNEL);
-    classifier = await loadModel(readFolder('serve/models'), champion ?? expect.fail('no model is shipped'), engine);
+    const model = await loadModel(readFolder('serve/models'), champion ?? expect.fail('no model is shipped'), engine);
+    classifier = createClassifier(runHere(model, createImageDecoder(codecs)));
     const records = await readFile(join(folder, CIFAR10.testFile));
     for (let index = 0; index < IMAGES; index++) {
       const pixels = interleave(records.subarray(index * CIFAR10.recordBytes + 1, (index + 1) * CIFAR10.recordBytes));
-      const evidence = gatherEvidence(classifier, pixels, argMax);
+      const evidence = await gatherEvidence(classifier, pixels, argMax);
       const { logits } = evidence;
       images.push({ pixels, logits, residuals: [measureResidual(evidence, argMax(logits))] });
     }
@@ -174,7 +177,7 @@ describeWithCifar10('the shipped model on CIFAR-10', (folder) => {
     if (process.env['EXPLAIN_IMAGES'] !== undefined) console.log(`n = ${IMAGES}, largest ${Math.max(...relative)}`);
   });
 
-  test('with thresholds abstains from noise and flat colour, and from drawn shapes at times only', () => {
+  test('with thresholds abstains from noise and flat colour, and from drawn shapes at times only', async () => {
     const { manifest } = classifier;
     const shape = manifest.architecture.inputShape;
     const measured = images.map(({ pixels, logits }) => ({
@@ -188,20 +191,20 @@ describeWithCifar10('the shipped model on CIFAR-10', (folder) => {
       abstention: { score: 'energy', ...thresholds, coverage, images: measured.length } as const,
     };
     const random = makeRandom(11);
-    const shareOf = (draw: () => Uint8Array): number => {
+    const shareOf = async (draw: () => Uint8Array): Promise<number> => {
       let abstained = 0;
       for (let round = 0; round < FOREIGN; round++) {
         const pixels = draw();
-        const logits = classifier.classify(pixels);
+        const logits = await classifier.classify(pixels);
         expect(describePredictions(logits, [argMax(logits)], manifest).length).toBe(1);
         if (judgeAnswer({ logits, pixels }, careful).abstain?.isAbstained === true) abstained++;
       }
       return abstained / FOREIGN;
     };
     const shares = {
-      noise: shareOf(() => Uint8Array.from({ length: SIDE * SIDE * 3 }, () => random() % 256)),
-      flat: shareOf(() => drawShapes(random, 0)),
-      shapes: shareOf(() => drawShapes(random, 3)),
+      noise: await shareOf(() => Uint8Array.from({ length: SIDE * SIDE * 3 }, () => random() % 256)),
+      flat: await shareOf(() => drawShapes(random, 0)),
+      shapes: await shareOf(() => drawShapes(random, 3)),
     };
     if (process.env['EXPLAIN_IMAGES'] !== undefined) console.log(shares, careful.abstention);
     expect(shares).toMatchObject({ noise: 1, flat: 1 });

@@ -2,10 +2,12 @@
 import { memory } from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { AssetSource } from '../../../serve/asset-source.ts';
+import { createClassifier, runHere } from '../../../serve/classifier.ts';
 import { loadModel } from '../../../serve/model-loader.ts';
 import { createModelPool, type ModelPool } from '../../../serve/model-pool/model-pool.ts';
 import { compileWasmModules } from '../../../serve/node/wasm-modules.ts';
 import { startEngine, type ServedEngine } from '../../../serve/served-engine.ts';
+import { createImageDecoder, type ImageDecoder } from '../../../shared/image/decode.ts';
 import {
   channelPath,
   DEFAULT_CHANNEL,
@@ -17,10 +19,13 @@ import { readTinyFiles, type ModelFiles } from '../../support/tiny-model.ts';
 
 let models: ModelFiles[];
 let engine: ServedEngine;
+let decoder: ImageDecoder;
 const PIXELS = new Uint8Array(8 * 8 * 3).fill(120);
 
 beforeAll(async () => {
-  engine = await startEngine((await compileWasmModules()).engine, 'fast');
+  const { engine: build, ...codecs } = await compileWasmModules();
+  engine = await startEngine(build, 'fast');
+  decoder = createImageDecoder(codecs);
   models = await Promise.all([1, 2, 3, 4, 5].map((seed) => readTinyFiles({ seed })));
 });
 
@@ -74,7 +79,7 @@ function makeBench({ pointerTtlMs = 0, otherModels = 1 } = {}): Bench {
   const pool = createModelPool({
     shipped: toSource(shipped),
     store: toSource(store, reads),
-    load: (source, modelId) => loadModel(source, modelId, engine),
+    load: async (source, modelId) => createClassifier(runHere(await loadModel(source, modelId, engine), decoder)),
     pointerTtlMs,
     otherModels,
     reportError: (error) => logged.push(error),
@@ -85,7 +90,7 @@ function makeBench({ pointerTtlMs = 0, otherModels = 1 } = {}): Bench {
     take,
     async ask(choice) {
       const model = await take(choice);
-      expect(model.classifier.classify(PIXELS).length).toBe(3);
+      expect((await model.classifier.classify(PIXELS)).length).toBe(3);
       model.release();
       return model.reference.id;
     },
@@ -145,11 +150,11 @@ describe('a swap', () => {
     const bench = makeBench();
     const empty = memory().numTensors;
     const old = await bench.take();
-    const expected = old.classifier.classify(PIXELS);
+    const expected = await old.classifier.classify(PIXELS);
     const before = memory().numTensors;
     bench.point(1, 1);
     expect(await swap(bench)).toBe(idOf(1));
-    expect(old.classifier.classify(PIXELS)).toEqual(expected);
+    expect(await old.classifier.classify(PIXELS)).toEqual(expected);
     expect(old.reference).toMatchObject({ id: idOf(0), seq: 0 });
     expect(memory().numTensors - before).toBe(before - empty);
     old.release();
@@ -328,7 +333,7 @@ describe('models beside the champion', () => {
     expect(await bench.ask({ channel: 'canary' })).toBe(idOf(2));
     expect(await bench.ask({ channel: 'canary' })).toBe(idOf(2));
     expect(bench.reads.filter((path) => path === shardOf(2))).toHaveLength(1);
-    expect(old.classifier.classify(PIXELS).length).toBe(3);
+    expect((await old.classifier.classify(PIXELS)).length).toBe(3);
     old.release();
     await expect(bench.ask({ channel: 'other' })).rejects.toMatchObject({ code: 'channel/unknown' });
   });

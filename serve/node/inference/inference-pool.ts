@@ -1,0 +1,349 @@
+/**
+ * Threads that run models, so that the thread that answers is always free. Each has an engine and its own copy of every
+ * model in use. A request waits in one queue for all of them; a thread that dies fails the one request that it was
+ * working on, and another takes its place.
+ */
+import { Worker } from 'node:worker_threads';
+import { ProductError } from '../../../shared/errors.ts';
+import { callerLeft, type ModelResult, type ModelRunner, type ModelTask, type Turn } from '../../classifier.ts';
+import type { LoadedModelParts } from '../../loaded-model.ts';
+import type { InferenceMeter, InferenceReading, MeasuredRun } from './inference-meter.ts';
+import type { PoolSettings } from './pool-settings.ts';
+import type { ThreadAnswer, ThreadOrder, ThreadSettings } from './thread-message.ts';
+import { createTurnQueue } from './turn-queue.ts';
+
+export interface InferencePool {
+  /** Begin to start the first thread; a load does so, too. */
+  start(): void;
+  /**
+   * Load a model into every thread, at most half of them at a time, so that the others answer. Settles when all have it;
+   * where the pool has no model yet, when the first has it: then there is somebody to answer.
+   *
+   * Memory   the model's weights once for each thread, until `dispose`
+   * Errors   those of the model loader; 'server/lost' when a thread died of it
+   */
+  load(folder: string, modelId: string): Promise<ModelRunner>;
+  readonly meter: InferenceMeter;
+  /** End all threads. Runs that wait or go on fail. */
+  close(): Promise<void>;
+}
+
+export interface InferencePoolOptions extends PoolSettings {
+  thread: ThreadSettings;
+  /** Told of threads that died, and of models that one of them could not load. */
+  reportError: (error: unknown) => void;
+}
+
+const THREAD_FILE = new URL('./inference-thread.ts', import.meta.url);
+/** A thread that dies again and again is started again later and later. */
+const FIRST_RESTART_MS = 1000;
+const LONGEST_RESTART_MS = 30_000;
+
+interface PooledModel {
+  number: number;
+  folder: string;
+  modelId: string;
+  loadedIn: Set<Seat>;
+  refusedBy: Set<Seat>;
+  /** Whether one thread is enough to begin with. */
+  isFirst: boolean;
+  /** Until it is settled. */
+  loading: PromiseWithResolvers<LoadedModelParts> | undefined;
+  parts: LoadedModelParts | undefined;
+}
+
+interface Job {
+  model: PooledModel;
+  task: ModelTask;
+  queuedMs: number;
+  /** Of waiting; then of the run. */
+  timer: NodeJS.Timeout | undefined;
+  resolve: (result: ModelResult) => void;
+  reject: (error: unknown) => void;
+}
+
+/** The place of a thread; threads come and go. */
+interface Seat {
+  worker: Worker | undefined;
+  isStarted: boolean;
+  work: { model: PooledModel; job?: Job; startedMs: number } | undefined;
+  /** Why its thread ends, once that is known. */
+  cause: unknown;
+  /** Deaths since it last did something. */
+  deaths: number;
+  restart: NodeJS.Timeout | undefined;
+}
+
+export function createInferencePool(options: InferencePoolOptions): InferencePool {
+  const { threads, queueLimit, timeoutMs, thread: settings, reportError } = options;
+  const mostLoading = Math.max(1, Math.floor(threads / 2));
+  const seats: Seat[] = Array.from({ length: threads }, () => ({
+    worker: undefined,
+    isStarted: false,
+    work: undefined,
+    cause: undefined,
+    deaths: 0,
+    restart: undefined,
+  }));
+  const models = new Set<PooledModel>();
+  const queue = createTurnQueue<Job>();
+  const listeners = new Set<(run: MeasuredRun) => void>();
+  const counts = { runs: 0, computeSeconds: 0, refused: 0, timedOut: 0, abandoned: 0, lostThreads: 0 };
+  let lastNumber = 0;
+  let isClosed = false;
+
+  function startThread(seat: Seat): void {
+    if (isClosed || seat.worker !== undefined) return;
+    clearTimeout(seat.restart);
+    const worker = new Worker(THREAD_FILE, { workerData: settings });
+    worker.on('message', (answer: ThreadAnswer) => hear(seat, answer));
+    worker.on('error', (error) => (seat.cause = error));
+    worker.on('exit', (status) => bury(seat, seat.cause ?? new Error(`it ended with status ${status}`)));
+    // The server's socket keeps the process alive, not its threads.
+    worker.unref();
+    Object.assign(seat, { worker, cause: undefined, restart: undefined });
+  }
+
+  function order(seat: Seat, message: ThreadOrder): void {
+    // A copy of the task: its arrays are the caller's.
+    seat.worker?.postMessage(message);
+  }
+
+  function hear(seat: Seat, answer: ThreadAnswer): void {
+    const { work } = seat;
+    seat.work = undefined;
+    if (answer.kind === 'started') seat.isStarted = true;
+    else if (work === undefined) throw new Error('internal: a thread answers what nobody asked');
+    else if (work.job === undefined) hearOfLoad(seat, work.model, answer);
+    else hearOfRun(work.job, { answer, startedMs: work.startedMs });
+    if (answer.kind === 'done' || answer.kind === 'loaded') seat.deaths = 0;
+    dispatch();
+  }
+
+  function hearOfLoad(seat: Seat, model: PooledModel, answer: ThreadAnswer): void {
+    if (answer.kind === 'refused') {
+      const error = toError(answer);
+      model.refusedBy.add(seat);
+      if (model.loading !== undefined) giveUp(model, error);
+      else reportError(error);
+      return;
+    }
+    if (answer.kind !== 'loaded') throw new Error('internal: a thread that loads says something else');
+    // It may have been given up meanwhile.
+    if (!models.has(model)) return order(seat, { kind: 'free', model: model.number });
+    model.loadedIn.add(seat);
+    model.parts ??= answer.parts;
+    settleIfLoaded(model);
+  }
+
+  function settleIfLoaded(model: PooledModel): void {
+    const { parts, loading } = model;
+    if (parts === undefined || loading === undefined) return;
+    const isEverywhere = seats.every((seat) => !seat.isStarted || model.loadedIn.has(seat));
+    if (!model.isFirst && !isEverywhere) return;
+    model.loading = undefined;
+    loading.resolve(parts);
+    // Not earlier: the first thread has the machine for itself until it can answer.
+    for (const seat of seats) if (seat.restart === undefined) startThread(seat);
+  }
+
+  function giveUp(model: PooledModel, error: unknown): void {
+    model.loading?.reject(error);
+    model.loading = undefined;
+    remove(model);
+  }
+
+  function remove(model: PooledModel): void {
+    if (!models.delete(model)) return;
+    for (const seat of model.loadedIn) order(seat, { kind: 'free', model: model.number });
+  }
+
+  function hearOfRun(job: Job, { answer, startedMs }: { answer: ThreadAnswer; startedMs: number }): void {
+    clearTimeout(job.timer);
+    if (answer.kind === 'refused') return job.reject(toError(answer));
+    if (answer.kind !== 'done') throw new Error('internal: a thread that runs says something else');
+    const measured: MeasuredRun = {
+      modelId: job.model.modelId,
+      waitSeconds: (startedMs - job.queuedMs) / 1000,
+      computeSeconds: answer.computeMs / 1000,
+    };
+    counts.runs += 1;
+    counts.computeSeconds += measured.computeSeconds;
+    for (const listener of listeners) listener(measured);
+    job.resolve(answer.result);
+  }
+
+  /** A thread has ended. */
+  function bury(seat: Seat, cause: unknown): void {
+    const { work, isStarted } = seat;
+    Object.assign(seat, { worker: undefined, isStarted: false, work: undefined });
+    for (const { loadedIn, refusedBy } of models) {
+      loadedIn.delete(seat);
+      refusedBy.delete(seat);
+    }
+    const error = new ProductError(
+      'server/lost',
+      'the thread that worked on this died, and another takes its place; send the request again; the operator finds the reason in the log',
+      { cause },
+    );
+    if (work?.job !== undefined) {
+      clearTimeout(work.job.timer);
+      work.job.reject(error);
+    }
+    if (isClosed) return;
+    counts.lostThreads += 1;
+    reportError(new Error('a thread that runs models died; another takes its place', { cause }));
+    const isAlone = !seats.some((each) => each.isStarted);
+    for (const model of models) {
+      if (model.loading === undefined) continue;
+      // A thread that cannot even start is no reason to wait for it.
+      if (model === work?.model || (!isStarted && isAlone)) giveUp(model, error);
+      else settleIfLoaded(model);
+    }
+    seat.deaths += 1;
+    const delayMs = seat.deaths === 1 ? 0 : Math.min(FIRST_RESTART_MS * 2 ** (seat.deaths - 2), LONGEST_RESTART_MS);
+    seat.restart = setTimeout(() => startThread(seat), delayMs).unref();
+    dispatch();
+  }
+
+  /** Give every thread that is free something to do. */
+  function dispatch(): void {
+    for (const seat of seats) if (seat.isStarted && seat.work === undefined) assign(seat);
+  }
+
+  function assign(seat: Seat): void {
+    const startedMs = performance.now();
+    const missing = [...models].find(({ loadedIn, refusedBy }) => !loadedIn.has(seat) && !refusedBy.has(seat));
+    if (missing !== undefined && countLoading() < mostLoading) {
+      seat.work = { model: missing, startedMs };
+      const { number: model, folder, modelId } = missing;
+      return order(seat, { kind: 'load', model, folder, modelId });
+    }
+    const job = queue.take(({ model }) => model.loadedIn.has(seat));
+    if (job === undefined) return;
+    clearTimeout(job.timer);
+    job.timer = setTimeout(() => endStuck(seat, job), timeoutMs).unref();
+    seat.work = { model: job.model, job, startedMs };
+    order(seat, { kind: 'run', model: job.model.number, task: job.task });
+  }
+
+  function countLoading(): number {
+    return seats.filter(({ work }) => work !== undefined && work.job === undefined).length;
+  }
+
+  /** A run that takes longer than any request may does not end by itself. */
+  function endStuck(seat: Seat, job: Job): void {
+    counts.timedOut += 1;
+    seat.cause = timeIsOver(timeoutMs);
+    job.reject(seat.cause);
+    void seat.worker?.terminate();
+  }
+
+  function run(model: PooledModel, task: ModelTask, { signal, isLater, spentMs }: Turn): Promise<ModelResult> {
+    if (signal?.aborted === true) return Promise.reject(callerLeft());
+    if (isClosed || !models.has(model)) return Promise.reject(new Error('internal: the model is freed'));
+    const { promise, resolve, reject } = Promise.withResolvers<ModelResult>();
+    const job: Job = { model, task, queuedMs: performance.now(), timer: undefined, resolve, reject };
+    const dropWith = (count: 'timedOut' | 'abandoned' | 'refused', error: ProductError): void => {
+      // What a thread has begun, it ends.
+      if (!queue.remove(job)) return;
+      clearTimeout(job.timer);
+      counts[count] += 1;
+      reject(error);
+    };
+    queue.add(job, isLater);
+    dispatch();
+    if (!isLater && queue.waiting.first > queueLimit) {
+      dropWith('refused', tooManyWait(queueLimit));
+      return promise;
+    }
+    // It has one already when a thread has begun with it.
+    job.timer ??= setTimeout(
+      () => dropWith('timedOut', timeIsOver(timeoutMs)),
+      Math.max(0, timeoutMs - spentMs),
+    ).unref();
+    if (signal === undefined) return promise;
+    const leave = (): void => dropWith('abandoned', callerLeft());
+    signal.addEventListener('abort', leave, { once: true });
+    return promise.finally(() => signal.removeEventListener('abort', leave));
+  }
+
+  function toRunner(model: PooledModel, parts: LoadedModelParts): ModelRunner {
+    return {
+      ...parts,
+      lanes: threads,
+      run: (task, turn) => run(model, task, turn),
+      dispose: () => remove(model),
+    };
+  }
+
+  function read(): InferenceReading {
+    const { first: waiting, later: waitingLater } = queue.waiting;
+    const busyThreads = seats.filter(({ work }) => work !== undefined).length;
+    return { threads, busyThreads, waiting, queueLimit, waitingLater, ...counts };
+  }
+
+  function start(): void {
+    if (!seats.some(({ worker }) => worker !== undefined)) seats.slice(0, 1).forEach(startThread);
+  }
+
+  return {
+    start,
+    async load(folder, modelId) {
+      if (isClosed) throw new Error('internal: the threads have ended');
+      lastNumber += 1;
+      const loading = Promise.withResolvers<LoadedModelParts>();
+      const isFirst = ![...models].some(({ parts }) => parts !== undefined);
+      const model: PooledModel = {
+        number: lastNumber,
+        folder,
+        modelId,
+        loadedIn: new Set(),
+        refusedBy: new Set(),
+        isFirst,
+        loading,
+        parts: undefined,
+      };
+      models.add(model);
+      start();
+      dispatch();
+      return toRunner(model, await loading.promise);
+    },
+    meter: {
+      read,
+      observe(listener) {
+        listeners.add(listener);
+        return () => listeners.delete(listener);
+      },
+    },
+    async close() {
+      isClosed = true;
+      seats.forEach(({ restart }) => clearTimeout(restart));
+      const ended = new Error('internal: the threads have ended');
+      for (let job = queue.take(() => true); job !== undefined; job = queue.take(() => true)) {
+        clearTimeout(job.timer);
+        job.reject(ended);
+      }
+      for (const { loading } of models) loading?.reject(ended);
+      await Promise.all(seats.flatMap(({ worker }) => worker?.terminate() ?? []));
+    },
+  };
+}
+
+function toError({ code, message, details }: ThreadAnswer & { kind: 'refused' }): ProductError {
+  return new ProductError(code, message, { details });
+}
+
+function tooManyWait(queueLimit: number): ProductError {
+  return new ProductError('server/busy', `${queueLimit} requests wait already, and no more do; try again in a moment`, {
+    details: { queueLimit },
+  });
+}
+
+function timeIsOver(timeoutMs: number): ProductError {
+  return new ProductError(
+    'server/timeout',
+    `the answer took longer than ${timeoutMs} ms, the most that this server works on one; try again later, or ask for less`,
+    { details: { timeoutMs } },
+  );
+}

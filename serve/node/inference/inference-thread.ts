@@ -1,0 +1,60 @@
+/** A thread that runs models: an engine of its own, its own copy of each model. Started by inference-pool.ts. */
+import { parentPort, workerData } from 'node:worker_threads';
+import { ProductError } from '../../../shared/errors.ts';
+import { createImageDecoder } from '../../../shared/image/decode.ts';
+import { runTask } from '../../classifier.ts';
+import type { LoadedModel } from '../../loaded-model.ts';
+import { loadModel } from '../../model-loader.ts';
+import { startEngine } from '../../served-engine.ts';
+import { readFolder } from '../asset-folder.ts';
+import type { ThreadAnswer, ThreadOrder, ThreadSettings } from './thread-message.ts';
+
+if (parentPort === null) throw new Error('internal: inference-thread.ts is no program of its own');
+const port = parentPort;
+const { engine: build, jpeg, webp, mode } = workerData as ThreadSettings;
+const decoder = createImageDecoder({ jpeg, webp });
+const engine = await startEngine(build, mode);
+const models = new Map<number, LoadedModel>();
+
+port.on('message', (order: ThreadOrder) => {
+  // What is thrown here ends the thread.
+  void answer(order);
+});
+send({ kind: 'started' });
+
+async function answer(order: ThreadOrder): Promise<void> {
+  try {
+    if (order.kind === 'load') await load(order);
+    else if (order.kind === 'run') await run(order);
+    else {
+      models.get(order.model)?.dispose();
+      models.delete(order.model);
+    }
+  } catch (error) {
+    if (!(error instanceof ProductError)) throw error;
+    const { code, message, details } = error;
+    send({ kind: 'refused', code, message, details });
+  }
+}
+
+async function load({ model, folder, modelId }: ThreadOrder & { kind: 'load' }): Promise<void> {
+  const loaded = await loadModel(readFolder(folder), modelId, engine);
+  models.set(model, loaded);
+  const { manifest, computation, linear } = loaded;
+  send({ kind: 'loaded', parts: { manifest, computation, linear } });
+}
+
+async function run({ model: number, task }: ThreadOrder & { kind: 'run' }): Promise<void> {
+  const model = models.get(number);
+  if (model === undefined) throw new Error(`internal: the thread has no model ${number}`);
+  const startMs = performance.now();
+  const result = await runTask(task, { model, decoder });
+  const computeMs = performance.now() - startMs;
+  // Handed over, not copied: the engine made these arrays for the caller.
+  const buffers = new Set(result.values.map(({ buffer }) => buffer as ArrayBuffer));
+  send({ kind: 'done', result, computeMs }, [...buffers]);
+}
+
+function send(message: ThreadAnswer, transfer: readonly ArrayBuffer[] = []): void {
+  port.postMessage(message, transfer);
+}

@@ -1,0 +1,24 @@
+/** What the server and a thread that runs models say to each other. A thread does one thing at a time, in order. */
+import type { EngineMode } from '../../../shared/engine/layout.ts';
+import type { ErrorCode } from '../../../shared/errors.ts';
+import type { ModelResult, ModelTask } from '../../classifier.ts';
+import type { LoadedModelParts } from '../../loaded-model.ts';
+import type { WasmModules } from '../wasm-modules.ts';
+
+/** What a thread starts with. Compiled modules are shared, not copied. */
+export interface ThreadSettings extends WasmModules {
+  mode: EngineMode;
+}
+
+/** `model` is the number under which the thread knows a loaded model; `free` is not answered. */
+export type ThreadOrder =
+  | { kind: 'load'; model: number; folder: string; modelId: string }
+  | { kind: 'run'; model: number; task: ModelTask }
+  | { kind: 'free'; model: number };
+
+export type ThreadAnswer =
+  | { kind: 'started' }
+  | { kind: 'loaded'; parts: LoadedModelParts }
+  | { kind: 'done'; result: ModelResult; computeMs: number }
+  /** A ProductError. Any other error ends the thread: nobody knows what state it left behind. */
+  | { kind: 'refused'; code: ErrorCode; message: string; details: Readonly<Record<string, unknown>> };

@@ -1,0 +1,233 @@
+/** The threads that run models: real ones, with tiny models. */
+import { randomBytes } from 'node:crypto';
+import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import type { ModelResult, ModelRunner, ModelTask } from '../../../../serve/classifier.ts';
+import { createInferencePool, type InferencePool } from '../../../../serve/node/inference/inference-pool.ts';
+import { readPoolSettings } from '../../../../serve/node/inference/pool-settings.ts';
+import { compileWasmModules, type WasmModules } from '../../../../serve/node/wasm-modules.ts';
+import { encodePng } from '../../../../shared/image/png-encode.ts';
+import { makeSharedFolder } from '../../../support/temporary-folder.ts';
+import { writeTinyStore } from '../../../support/tiny-model.ts';
+
+const PIXELS = Uint8Array.from({ length: 8 * 8 * 3 }, (_, index) => (index * 29) % 256);
+const LATER = { isLater: true, spentMs: 0 };
+const FIRST = { isLater: false, spentMs: 0 };
+
+let modules: WasmModules;
+const folders: string[] = [];
+const ids: string[] = [];
+
+beforeAll(async () => {
+  modules = await compileWasmModules();
+  for (const seed of [1, 2]) {
+    const folder = await makeSharedFolder();
+    folders.push(folder);
+    ids.push((await writeTinyStore(folder, { seed })).modelId);
+  }
+});
+
+interface Bench {
+  pool: InferencePool;
+  load: (index: number) => Promise<ModelRunner>;
+  logged: unknown[];
+}
+
+function makePool(settings: { threads?: number; queueLimit?: number; timeoutMs?: number } = {}): Bench {
+  const logged: unknown[] = [];
+  const pool = createInferencePool({
+    threads: 2,
+    queueLimit: 1000,
+    timeoutMs: 60_000,
+    ...settings,
+    thread: { ...modules, mode: 'fast' },
+    reportError: (error) => logged.push(error),
+  });
+  onTestFinished(() => pool.close());
+  return { pool, load: (index) => pool.load(folders[index] ?? '', ids[index] ?? ''), logged };
+}
+
+function taskOf(pixels: Uint8Array = PIXELS): ModelTask {
+  return { input: { pixels }, layers: ['linear'], hasToken: false };
+}
+
+function logitsOf({ values }: ModelResult): Float32Array {
+  const [logits] = values;
+  if (logits === undefined) throw new Error('no values');
+  return logits;
+}
+
+/** A picture that takes a thread some tenths of a second. */
+function drawLargePicture(): Promise<Uint8Array<ArrayBuffer>> {
+  return encodePng({ width: 2000, height: 2000, channels: 1, pixels: randomBytes(2000 * 2000) });
+}
+
+describe('the threads that run models', () => {
+  test('give each request its own answer, the same from every thread, and one for each model', async () => {
+    const { load, pool, logged } = makePool();
+    const [first, second] = [await load(0), await load(1)];
+    expect(first.manifest.modelId).toBe(ids[0]);
+    const pictures = Array.from({ length: 40 }, (_, index) => PIXELS.map((value) => (value + index * 7) % 256));
+    const answer = async (runner: ModelRunner): Promise<Float32Array[]> =>
+      (await Promise.all(pictures.map((each) => runner.run(taskOf(each), FIRST)))).map(logitsOf);
+    const [one, two] = await Promise.all([answer(first), answer(second)]);
+    expect(new Set(one.map(String)).size).toBe(40);
+    expect(one).not.toEqual(two);
+    expect(await answer(first)).toEqual(one);
+    expect(pool.meter.read()).toMatchObject({ threads: 2, busyThreads: 0, waiting: 0, runs: 120, lostThreads: 0 });
+    expect(logged).toEqual([]);
+  });
+
+  test('are told of by a meter: each run with its times', async () => {
+    const { load, pool } = makePool({ threads: 1 });
+    const runner = await load(0);
+    const runs: string[] = [];
+    const end = pool.meter.observe(({ modelId, waitSeconds, computeSeconds }) => {
+      expect(Math.min(waitSeconds, computeSeconds)).toBeGreaterThanOrEqual(0);
+      runs.push(modelId);
+    });
+    await Promise.all([runner.run(taskOf(), FIRST), runner.run(taskOf(), FIRST)]);
+    end();
+    await runner.run(taskOf(), FIRST);
+    expect(runs).toEqual([ids[0], ids[0]]);
+    expect(pool.meter.read().computeSeconds).toBeGreaterThan(0);
+  });
+
+  test('refuse a request beyond the queue at once, and take later runs of those that were let in', async () => {
+    const { load, pool } = makePool({ threads: 1, queueLimit: 3 });
+    const runner = await load(0);
+    const runs = Array.from({ length: 6 }, () => runner.run(taskOf(), FIRST));
+    const later = runner.run(taskOf(), LATER);
+    expect(pool.meter.read()).toMatchObject({ busyThreads: 1, waiting: 3, waitingLater: 1, refused: 2 });
+    const outcomes = await Promise.allSettled(runs);
+    expect(outcomes.map(({ status }) => status)).toEqual([...Array(4).fill('fulfilled'), 'rejected', 'rejected']);
+    expect(outcomes[5]).toMatchObject({ reason: { code: 'server/busy', details: { queueLimit: 3 } } });
+    expect(logitsOf(await later).length).toBe(3);
+  });
+
+  test('do not let a request wait behind the later runs of another one', async () => {
+    const { load } = makePool({ threads: 1 });
+    const runner = await load(0);
+    const order: string[] = [];
+    const long = Array.from({ length: 30 }, () => runner.run(taskOf(), LATER).then(() => order.push('long')));
+    await runner.run(taskOf(), FIRST);
+    order.push('short');
+    await Promise.all(long);
+    // One was in work already.
+    expect(order.indexOf('short')).toBeLessThanOrEqual(2);
+    expect(order.length).toBe(31);
+  });
+
+  test('compute nothing for a caller that left while it waited', async () => {
+    const { load, pool } = makePool({ threads: 1 });
+    const runner = await load(0);
+    const caller = new AbortController();
+    const busy = runner.run(taskOf(), FIRST);
+    const leaving = runner.run(taskOf(), { ...FIRST, signal: caller.signal });
+    caller.abort();
+    await expect(leaving).rejects.toMatchObject({ code: 'request/aborted' });
+    await expect(runner.run(taskOf(), { ...FIRST, signal: caller.signal })).rejects.toMatchObject({
+      code: 'request/aborted',
+    });
+    await busy;
+    expect(pool.meter.read()).toMatchObject({ runs: 1, abandoned: 1, waiting: 0 });
+  });
+
+  test('are replaced when they die, which fails the one request and is told once', { timeout: 60_000 }, async () => {
+    const { load, pool, logged } = makePool();
+    const runner = await load(0);
+    const expected = logitsOf(await runner.run(taskOf(), FIRST));
+    // An error of ours, after which nobody knows what state a thread is in.
+    const deadly = { ...taskOf(), input: { pixels: undefined } } as unknown as ModelTask;
+    const outcomes = await Promise.allSettled([
+      runner.run(deadly, FIRST),
+      ...Array.from({ length: 20 }, () => runner.run(taskOf(), FIRST)),
+    ]);
+    expect(outcomes[0]).toMatchObject({ status: 'rejected', reason: { code: 'server/lost' } });
+    for (const outcome of outcomes.slice(1)) {
+      if (outcome.status === 'rejected') throw outcome.reason;
+      expect(logitsOf(outcome.value)).toEqual(expected);
+    }
+    expect(logged.map(String)).toEqual(['Error: a thread that runs models died; another takes its place']);
+    expect(pool.meter.read().lostThreads).toBe(1);
+
+    // All of them, one after the other: the new ones have the model, too.
+    for (let death = 0; death < 3; death++) {
+      await expect(runner.run(deadly, FIRST)).rejects.toMatchObject({ code: 'server/lost' });
+      expect(logitsOf(await runner.run(taskOf(), FIRST))).toEqual(expected);
+    }
+  });
+
+  test('are ended when a run takes longer than any may, and a request that waited so long hears it', async () => {
+    const { load, pool } = makePool({ threads: 1, timeoutMs: 40 });
+    const runner = await load(0);
+    const file = await drawLargePicture();
+    const large = runner.run({ input: { file }, layers: ['linear'], hasToken: false }, FIRST);
+    const waiting = runner.run(taskOf(), { ...LATER, spentMs: 39 });
+    await expect(waiting).rejects.toMatchObject({ code: 'server/timeout', details: { timeoutMs: 40 } });
+    await expect(large).rejects.toMatchObject({ code: 'server/timeout' });
+    await expect.poll(() => pool.meter.read().lostThreads, { timeout: 10_000 }).toBe(1);
+    // The new thread needs longer than 40 ms to be there.
+    await expect
+      .poll(
+        () =>
+          runner.run(taskOf(), FIRST).then(
+            ({ values }) => values.length,
+            () => 0,
+          ),
+        { timeout: 20_000 },
+      )
+      .toBe(1);
+  });
+
+  test('refuse a model that is damaged, and go on with the others', async () => {
+    const { load, pool, logged } = makePool();
+    await expect(pool.load(folders[0] ?? '', ids[1] ?? '')).rejects.toMatchObject({ code: 'model/missing' });
+    const runner = await load(0);
+    await expect(pool.load(folders[1] ?? '', ids[0] ?? '')).rejects.toMatchObject({ code: 'model/missing' });
+    expect(logitsOf(await runner.run(taskOf(), FIRST)).length).toBe(3);
+    expect(logged).toEqual([]);
+  });
+
+  test('free a model that is replaced while they answer with the new one', async () => {
+    const { load, logged } = makePool();
+    let runner = await load(0);
+    const expected = new Map<string, string>();
+    for (let swap = 1; swap <= 10; swap++) {
+      const old = runner;
+      const running = Array.from({ length: 6 }, () => old.run(taskOf(), FIRST));
+      const [next, answers] = await Promise.all([load(swap % 2), Promise.all(running)]);
+      runner = next;
+      old.dispose();
+      await expect(old.run(taskOf(), FIRST)).rejects.toThrow('the model is freed');
+      for (const [{ manifest }, result] of [
+        [old, answers[0]],
+        [next, await next.run(taskOf(), FIRST)],
+      ] as const) {
+        const logits = String(result?.values[0]);
+        expect(expected.get(manifest.modelId) ?? logits).toBe(logits);
+        expected.set(manifest.modelId, logits);
+      }
+    }
+    expect(new Set(expected.values()).size).toBe(2);
+    expect(logged).toEqual([]);
+  });
+});
+
+test('the settings are whole numbers, with a thread for each core and a queue for each thread', () => {
+  const { threads, queueLimit, timeoutMs } = readPoolSettings({});
+  expect(threads).toBeGreaterThanOrEqual(1);
+  expect([queueLimit, timeoutMs]).toEqual([threads * 32, 30_000]);
+  expect(readPoolSettings({ THREADS: '3', QUEUE_LIMIT: '0', REQUEST_TIMEOUT_MS: '500' })).toEqual({
+    threads: 3,
+    queueLimit: 0,
+    timeoutMs: 500,
+  });
+  for (const [name, text] of [
+    ['THREADS', '0'],
+    ['THREADS', 'two'],
+    ['QUEUE_LIMIT', '-1'],
+    ['REQUEST_TIMEOUT_MS', '1.5'],
+  ] as const) {
+    expect(() => readPoolSettings({ [name]: text })).toThrow(`${name} is "${text}"; a whole number from`);
+  }
+});
