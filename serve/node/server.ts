@@ -5,11 +5,12 @@ import { fileURLToPath } from 'node:url';
 import { createAdaptorServer } from '@hono/node-server';
 import type { KernelVariant } from '../../shared/engine/kernel-module.ts';
 import type { EngineMode } from '../../shared/engine/layout.ts';
+import { MODEL_BUDGET_BYTES } from '../../shared/engine/memory-budget.ts';
 import { ProductError } from '../../shared/errors.ts';
 import { createImageDecoder } from '../../shared/image/decode.ts';
 import type { ModelManifest } from '../../shared/manifest.ts';
 import { createApp } from '../app.ts';
-import { loadModel } from '../model-loader.ts';
+import { openModel } from '../model-loader.ts';
 import { createModelPool } from '../model-pool/model-pool.ts';
 import { DEFAULT_POINTER_TTL_MS } from '../pointer-ttl.ts';
 import { createSampleShelf } from '../samples.ts';
@@ -46,8 +47,6 @@ export interface RunningServer {
   close(): Promise<void>;
 }
 
-/** Models in memory beside the champion: a comparison of two more needs no reload. */
-const OTHER_MODELS = 2;
 /** A little more than two test sets of CIFAR-10; 64 MiB hold 21,838 records. */
 const EVALUATION_LIMITS = { images: 25_000, bytes: 64 * 1024 * 1024, running: 4 };
 const SHIPPED_MODELS = fileURLToPath(new URL('../models', import.meta.url));
@@ -70,9 +69,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const models = createModelPool({
     shipped: readFolder(SHIPPED_MODELS),
     store: readFolder(store),
-    load: async (source, modelId) => loadModel(source, modelId, await startEngine(engine, mode)),
+    open: (source, modelId) => openModel(source, modelId, { mode, start: () => startEngine(engine, mode) }),
     pointerTtlMs,
-    otherModels: OTHER_MODELS,
+    budgetBytes: MODEL_BUDGET_BYTES.node,
     reportError,
   });
   const app = createApp({
