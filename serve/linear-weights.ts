@@ -1,7 +1,7 @@
 /** The linear layer that a network's logits come out of, as its files have it: backends pack weights and let go of them. */
-import { Shards, type WeightSpec } from '../shared/engine/shards.ts';
+import { locateWeights, WeightCopies, type WeightSpec } from '../shared/engine/shards.ts';
 import { ProductError } from '../shared/errors.ts';
-import { buildLayerTable, findLayer, LOGITS_LAYER, type ParameterRole } from '../shared/resnet.ts';
+import { buildLayerTable, findLayer, LOGITS_LAYER, type Parameter, type ParameterRole } from '../shared/resnet.ts';
 import type { Architecture } from '../shared/architecture.ts';
 
 /** As the graph computes with them: what is stored as float16 or uint8 is decoded. */
@@ -13,32 +13,47 @@ export interface LinearWeights {
 }
 
 /**
- * Copy them out of the shards, which stay as they are.
+ * Takes them out of the shards while these pass by.
  *
- * @param specs  weights of the weights manifest, in its order
- * @param shards verified bytes, in the order of the weights manifest
  * Memory   4 bytes for each value: 20 kB for 512 features and 10 classes
- * Errors   'model/damaged'
  */
-export function readLinearWeights(
-  architecture: Architecture,
-  specs: readonly WeightSpec[],
-  shards: Iterable<Uint8Array>,
-): LinearWeights {
-  const { parameters } = findLayer(buildLayerTable(architecture), LOGITS_LAYER);
-  const weights = new Shards(specs, [...shards]);
-  const read = (wanted: ParameterRole): Float32Array => {
-    const parameter = parameters.find(({ role }) => role === wanted);
-    if (parameter === undefined) throw new Error(`internal: the layer "${LOGITS_LAYER}" has no ${wanted}`);
-    const { name, shape } = parameter;
-    const stored = weights.weights.get(name);
-    if (stored?.shape.join() !== shape.join()) {
-      throw new ProductError(
-        'model/damaged',
-        `the weight "${name}" is [${stored?.shape.join(', ') ?? 'not there'}]; [${shape.join(', ')}] is expected; convert the checkpoint again`,
-      );
-    }
-    return Float32Array.from(weights.values(stored));
-  };
-  return { kernel: read('kernel'), bias: read('bias') };
+export class LinearWeightsReader {
+  readonly #copies: WeightCopies;
+  readonly #parameters: readonly Parameter[];
+
+  /**
+   * @param specs weights of the weights manifest, in its order
+   * Errors 'model/damaged'
+   */
+  constructor(architecture: Architecture, specs: readonly WeightSpec[]) {
+    this.#parameters = findLayer(buildLayerTable(architecture), LOGITS_LAYER).parameters;
+    const weights = locateWeights(specs);
+    this.#copies = new WeightCopies(
+      this.#parameters.map(({ name, shape }) => {
+        const stored = weights.get(name);
+        if (stored?.shape.join() === shape.join()) return stored;
+        throw new ProductError(
+          'model/damaged',
+          `the weight "${name}" is [${stored?.shape.join(', ') ?? 'not there'}]; [${shape.join(', ')}] is expected; convert the checkpoint again`,
+        );
+      }),
+    );
+  }
+
+  /** The next shard, which is not kept. */
+  add(shard: Uint8Array): void {
+    this.#copies.add(shard);
+  }
+
+  /** After the last shard. */
+  finish(): LinearWeights {
+    return { kernel: this.#read('kernel'), bias: this.#read('bias') };
+  }
+
+  #read(wanted: ParameterRole): Float32Array {
+    const parameter = this.#parameters.find(({ role }) => role === wanted);
+    const values = this.#copies.values(parameter?.name ?? '');
+    if (values === undefined) throw new Error(`internal: no ${wanted} of the layer "${LOGITS_LAYER}" was read`);
+    return Float32Array.from(values);
+  }
 }

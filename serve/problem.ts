@@ -79,11 +79,12 @@ export function isWorthLogging(error: unknown): boolean {
   return !isRequestError(error) && !isWaiting;
 }
 
-export function problemHeaders({ status }: Problem): Record<string, string> {
+export function problemHeaders({ status, details }: Problem): Record<string, string> {
+  const retryAfterSeconds = Number(details?.['retryAfterSeconds'] ?? RETRY_AFTER_SECONDS);
   return {
     'content-type': PROBLEM_MEDIA_TYPE,
     'cache-control': 'no-store',
-    ...(status === 503 ? { 'retry-after': String(RETRY_AFTER_SECONDS) } : {}),
+    ...(status === 503 ? { 'retry-after': String(retryAfterSeconds) } : {}),
   };
 }
 

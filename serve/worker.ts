@@ -6,14 +6,16 @@ import jpeg from '@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm';
 import webp from '@jsquash/webp/codec/dec/webp_dec.wasm';
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import { chooseVariant } from '../shared/engine/kernel-module.ts';
+import { MODEL_BUDGET_BYTES } from '../shared/engine/memory-budget.ts';
 import relaxed from '../shared/engine/wasm/edge-relaxed.wasm';
 import simd from '../shared/engine/wasm/edge-simd.wasm';
 import { createImageDecoder } from '../shared/image/decode.ts';
 import { createApp } from './app.ts';
 import type { AssetSource } from './asset-source.ts';
 import { createClassifier, runHere } from './classifier.ts';
-import { loadModel } from './model-loader.ts';
+import { loadFiles } from './model-loader.ts';
 import { createModelPool } from './model-pool/model-pool.ts';
+import { openModel } from './model-pool/open-model.ts';
 import { PAGE_PATH, type PageFiles } from './page-files.ts';
 import { parsePointerTtl } from './pointer-ttl.ts';
 import { createSampleShelf } from './samples.ts';
@@ -22,8 +24,6 @@ import { readBucket } from './store/r2-source.ts';
 
 /** Where the build puts serve/models. */
 const SHIPPED_FOLDER = 'models/';
-/** Models in memory beside the champion: an isolate has 128 MB for all it does. */
-const OTHER_MODELS = 1;
 
 /** About 10 s of the 30 s of processor time that a request has, and little of the memory. */
 const EVALUATION_LIMITS = { images: 200, bytes: 8 * 1024 * 1024, running: 1 };
@@ -50,10 +50,14 @@ function createWorkerApp({ ASSETS: assets, MODELS, POINTER_TTL_MS, EDGE_MODE }: 
     models: createModelPool({
       shipped: readAssets(assets, SHIPPED_FOLDER),
       store: readBucket(MODELS),
-      load: async (source, modelId) =>
-        createClassifier(runHere(await loadModel(source, modelId, await startEngine(BUILD, mode)), decoder)),
+      open: (source, modelId) =>
+        openModel(source, modelId, {
+          mode,
+          load: async (files) =>
+            createClassifier(runHere(await loadFiles(files, await startEngine(BUILD, mode)), decoder)),
+        }),
       pointerTtlMs: parsePointerTtl(String(POINTER_TTL_MS)),
-      otherModels: OTHER_MODELS,
+      budgetBytes: MODEL_BUDGET_BYTES.worker,
       reportError,
     }),
     evaluation: EVALUATION_LIMITS,

@@ -65,6 +65,7 @@ export const ARTIFACT_ERROR_CODES = [
   'model/damaged',
   'model/version',
   'model/unsupported',
+  'model/too-large',
   'evaluation/mismatch',
   'evaluation/missing',
   'evaluation/incomparable',

@@ -1,4 +1,4 @@
-/** The entry of `npm run model -- convert|evaluate|show|card|check`: makes and reads model folders. */
+/** The entry of `npm run model -- convert|evaluate|show|card|plan|check`: makes and reads model folders. */
 import { runModelCommand } from './convert/commands.ts';
 
 process.exitCode = await runModelCommand(process.argv.slice(2), {

@@ -71,7 +71,7 @@ async function startFromModel(folder: string): Promise<StartPoint> {
       `the model in ${folder} does not say how many validation images were held out; run "npm run model -- card" with its run`,
     );
   }
-  const shards = new Shards(topology.weightsManifest[0]?.weights ?? [], [weights]);
+  const shards = Shards.of(topology.weightsManifest[0]?.weights ?? [], [weights]);
   const named = listParameters(buildLayerTable(architecture)).map(({ name, shape }) => {
     const stored = shards.weights.get(name);
     if (stored === undefined) throw new Error(`internal: a verified model has no "${name}"`);

@@ -1,7 +1,8 @@
 /**
  * Follows the pointer of one channel. Requests make it look, at most once in `ttlMs`, and none of them waits for that: a
- * new champion is loaded and warmed beside the old one, then one reference is changed. What cannot be read or loaded is
- * refused and told once; the old champion goes on answering, and a server that starts then takes the old one, too.
+ * new champion is loaded beside the old one, or in its place where memory is short (`model-shelf.ts`), then one reference
+ * is changed. What cannot be read or loaded is refused and told once; the old champion goes on answering, and a server
+ * that starts then takes the old one, too.
  */
 import { ProductError } from '../../shared/errors.ts';
 import type { Pointer } from './model-catalogue.ts';
@@ -73,17 +74,16 @@ export function createChannelFollower(options: ChannelFollowerOptions): ChannelF
       current = pointer;
       return;
     }
-    // The request that began this keeps itself alive for all of it.
-    const lease = await shelf.take(pointer.champion, {
-      keepAlive: () => undefined,
-      isUrgent: isKept || replaced !== undefined,
-    });
     // A load that was given up as overdue comes too late: what it read is older than what is in force by now.
-    if (current !== from) return lease.release();
-    current = pointer;
-    if (isKept) shelf.keep(pointer.champion);
-    // In this order: a replaced model takes no place, so the new one is not freed for it.
-    if (replaced !== undefined) shelf.retire(replaced);
+    const flip = (): void => {
+      if (current !== from) return;
+      current = pointer;
+      if (isKept) shelf.keep(pointer.champion);
+      if (replaced !== undefined) shelf.retire(replaced);
+    };
+    // The request that began this keeps itself alive for all of it.
+    const keepAlive = (): void => undefined;
+    const lease = await shelf.take(pointer.champion, { keepAlive, isUrgent: isKept, onLoaded: flip });
     lease.release();
   }
 
@@ -147,6 +147,8 @@ export function createChannelFollower(options: ChannelFollowerOptions): ChannelF
     follow,
     async take(keepAlive) {
       const followed = await follow(keepAlive);
+      // While champions are exchanged the old one is not to be asked for: it would be loaded again.
+      while (shelf.isExchanging) await shelf.settle();
       // The newest one: its champion is loaded, and nothing can come between this line and the next.
       const pointer = current ?? followed;
       const lease = await shelf.take(pointer.champion, { keepAlive, isUrgent: isKept });

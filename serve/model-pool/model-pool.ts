@@ -11,7 +11,7 @@ import type { Classifier } from '../classifier.ts';
 import { createChannelFollower, type ChannelFollower } from './channel-follower.ts';
 import { createModelCatalogue, type ModelCatalogue, type Pointer } from './model-catalogue.ts';
 import { findModel, isModelId, type NamedModel } from './model-names.ts';
-import { createModelShelf, type Lease } from './model-shelf.ts';
+import { createModelShelf, type Lease, type OpenedModel } from './model-shelf.ts';
 import type { KeepAlive } from './shared-task.ts';
 
 /** Which model is to answer; neither: the champion of the default channel. */
@@ -59,21 +59,22 @@ export interface ModelPoolOptions {
   shipped: AssetSource;
   /** The operator's models and pointers. */
   store: AssetSource;
-  load: (source: AssetSource, modelId: string) => Promise<Classifier>;
+  open: (source: AssetSource, modelId: string) => Promise<OpenedModel>;
   /** Longest age of a pointer that a request goes by without looking again. */
   pointerTtlMs: number;
-  /** Models in memory besides the champion of the default channel. */
-  otherModels: number;
+  /** Of the engine's memory, for all models together. */
+  budgetBytes: number;
   /** For what goes wrong while the old champion goes on answering. */
   reportError: (error: unknown) => void;
 }
 
 export function createModelPool(options: ModelPoolOptions): ModelPool {
-  const { shipped, store, load, pointerTtlMs: ttlMs, otherModels, reportError } = options;
+  const { shipped, store, open, pointerTtlMs: ttlMs, budgetBytes, reportError } = options;
   const catalogue = createModelCatalogue({ shipped, store });
   const shelf = createModelShelf({
-    load: async (modelId) => load(await catalogue.findSource(modelId), modelId),
-    otherModels,
+    open: async (modelId) => open(await catalogue.findSource(modelId), modelId),
+    budgetBytes,
+    reportError,
   });
   /** Of the channels that were asked for and exist. */
   const followers = new Map<string, ChannelFollower>();

@@ -1,9 +1,18 @@
 /**
- * The models in memory, each loaded once however many ask for it. A model is freed when nobody uses it any more and its
- * place is needed, or at once when it was replaced. One model is kept: the champion of the default channel.
+ * The models in memory, each loaded once however many ask for it, together never more than the budget. A model is freed
+ * when nobody uses it any more and its memory is needed, or at once when it was replaced. One model is kept: the champion
+ * of the default channel.
+ *
+ * Where two models fit, a new champion is loaded beside the old one and nobody waits. Where they do not (a Worker), they
+ * are exchanged: the files of the new one are checked, then no model is given out until all are back (`gate.ts`), the
+ * old one is freed, and the new one is loaded into its memory, which WebAssembly could not give back anyway. If that
+ * fails, the old one is loaded again.
  */
+import { assertModelFits, formatMegabytes } from '../../shared/engine/memory-budget.ts';
+import { sumMemory, type MemoryPlan } from '../../shared/engine/memory-plan.ts';
 import { ProductError } from '../../shared/errors.ts';
 import type { Classifier } from '../classifier.ts';
+import { createGate } from './gate.ts';
 import { createSharedTask, type KeepAlive, type SharedTask } from './shared-task.ts';
 
 /** The right to use a model: it is not freed before `release()`, which may be called more than once. */
@@ -14,17 +23,35 @@ export interface Lease {
 
 export interface TakeOptions {
   keepAlive: KeepAlive;
-  /** It is to answer by default or to replace another one: it gets a place even when all are taken. */
+  /** It is the champion of the default channel, or to become it: others give way to it. */
   isUrgent?: boolean;
+  /** Called once when the model is loaded, before anybody who waits for an exchange goes on. */
+  onLoaded?: () => void;
+}
+
+/** What a model takes of the engine. */
+type ModelMemory = Pick<MemoryPlan, 'ownBytes' | 'sharedBytes'>;
+
+/** A model whose files are there and fit together. */
+export interface OpenedModel {
+  memory: ModelMemory;
+  /** Reads all its files and keeps nothing. Errors: those of reading. */
+  verify(): Promise<void>;
+  load(): Promise<Classifier>;
 }
 
 export interface ModelShelf {
   /**
    * The model, loaded if need be.
    *
-   * Errors   those of the load; 'server/not-ready' when all places are taken by models in use
+   * Errors   those of opening and loading; 'model/too-large' for one that never fits; 'server/not-ready' when those in
+   *          use leave no room, or an exchange takes too long
    */
   take(modelId: string, options: TakeOptions): Promise<Lease>;
+  /** Whether models are being exchanged: none is given out meanwhile. */
+  readonly isExchanging: boolean;
+  /** Settles when they are not. Errors: 'server/not-ready' when that takes too long. */
+  settle(): Promise<void>;
   /** Keep this model, and no longer the one that was kept before. */
   keep(modelId: string): void;
   /** Free the model as soon as nobody uses it; not the kept one. */
@@ -35,27 +62,41 @@ interface Place {
   task: SharedTask<Classifier>;
   /** Absent while it is being loaded. */
   classifier: Classifier | undefined;
+  /** Absent until there is room for it. */
+  memory: ModelMemory | undefined;
   users: number;
   isRetired: boolean;
+  isUrgent: boolean;
+  onLoaded: Set<() => void>;
 }
 
 export interface ModelShelfOptions {
-  load: (modelId: string) => Promise<Classifier>;
-  /** Models in memory beside the kept one, and beside a replaced one that is still in use. */
-  otherModels: number;
+  open: (modelId: string) => Promise<OpenedModel>;
+  /** Of all models together. */
+  budgetBytes: number;
+  /** For a champion that could not be loaded again after an exchange that failed. */
+  reportError: (error: unknown) => void;
 }
 
-export function createModelShelf({ load, otherModels }: ModelShelfOptions): ModelShelf {
+/** A model that was asked for by name pushes the champion out at most so often: both ways cost a load. */
+const GUEST_INTERVAL_MS = 10_000;
+
+export function createModelShelf({ open, budgetBytes, reportError }: ModelShelfOptions): ModelShelf {
   /** By model id, least recently used first. */
   const places = new Map<string, Place>();
+  const gate = createGate();
   let keptId: string | undefined;
+  let guestExchangedMs = -Infinity;
 
   function addPlace(modelId: string): Place {
     const place: Place = {
       task: createSharedTask(() => fill(modelId, place)),
       classifier: undefined,
+      memory: undefined,
       users: 0,
       isRetired: false,
+      isUrgent: false,
+      onLoaded: new Set(),
     };
     places.set(modelId, place);
     return place;
@@ -63,10 +104,13 @@ export function createModelShelf({ load, otherModels }: ModelShelfOptions): Mode
 
   async function fill(modelId: string, place: Place): Promise<Classifier> {
     try {
-      const classifier = await load(modelId);
+      const model = await open(modelId);
+      assertModelFits(`model ${modelId}`, sumMemory([model.memory]), budgetBytes);
+      const classifier = await bring(modelId, place, model);
       if (places.get(modelId) === place && place.classifier === undefined) place.classifier = classifier;
       // It was given up as overdue, and another load was faster.
-      else classifier.dispose();
+      else if (place.classifier !== classifier) classifier.dispose();
+      announce(place);
       return place.classifier ?? classifier;
     } catch (error) {
       if (place.classifier === undefined && places.get(modelId) === place) places.delete(modelId);
@@ -74,28 +118,104 @@ export function createModelShelf({ load, otherModels }: ModelShelfOptions): Mode
     }
   }
 
-  /** Frees models that nobody uses, least recently used first, until `others` remain beside the kept one. */
-  function trim(others: number): void {
-    for (const [modelId, { classifier, users, isRetired }] of places) {
-      if (classifier === undefined || users > 0 || modelId === keptId) continue;
-      if (!isRetired && countOthers() <= others) continue;
-      places.delete(modelId);
-      classifier.dispose();
+  function announce({ onLoaded }: Place): void {
+    for (const tell of onLoaded) tell();
+    onLoaded.clear();
+  }
+
+  /** Loads beside the others where there is room, else in place of them. */
+  async function bring(modelId: string, place: Place, model: OpenedModel): Promise<Classifier> {
+    while (gate.isClosed) await gate.pass();
+    if (reserve(place, model.memory)) return model.load();
+    assertMayExchange(modelId, place, model.memory);
+    // Before anybody waits.
+    await model.verify();
+    return gate.close(async (drain) => {
+      if (!place.isUrgent) guestExchangedMs = Date.now();
+      while (countBusy(place) > 0) await drain(() => countBusy(place) === 0);
+      // It was given up as overdue, and another load was faster.
+      if (place.classifier !== undefined) return place.classifier;
+      const freed = freeIdle(() => false);
+      try {
+        reserve(place, model.memory);
+        place.classifier = await model.load();
+        announce(place);
+        return place.classifier;
+      } catch (error) {
+        place.memory = undefined;
+        if (keptId !== undefined && freed.includes(keptId)) await restore(keptId);
+        throw error;
+      }
+    });
+  }
+
+  /** Takes room for a model if what is idle can be freed for it; the kept one is not. */
+  function reserve(place: Place, memory: ModelMemory): boolean {
+    const fits = (): boolean => {
+      const others = [...places.values()].flatMap((other) => (other === place ? [] : (other.memory ?? [])));
+      return sumMemory([...others, memory]) <= budgetBytes;
+    };
+    freeIdle((modelId) => modelId === keptId || fits());
+    if (fits()) place.memory = memory;
+    return place.memory !== undefined;
+  }
+
+  /** Places other than this one that are in use or being loaded. */
+  function countBusy(except: Place): number {
+    return [...places.values()].filter(
+      (place) =>
+        place !== except && (place.users > 0 || (place.memory !== undefined && place.classifier === undefined)),
+    ).length;
+  }
+
+  /** A guest may push the kept model out, now and then, where the two never fit together; no other model in use. */
+  function assertMayExchange(modelId: string, { isUrgent }: Place, memory: ModelMemory): void {
+    if (isUrgent) return;
+    const kept = places.get(keptId ?? '')?.memory;
+    if (kept === undefined || sumMemory([kept, memory]) <= budgetBytes) {
+      throw new ProductError(
+        'server/not-ready',
+        `the models in use leave no room for another one (${formatMegabytes(budgetBytes)} for all); try again in a moment`,
+      );
     }
-  }
-
-  function countOthers(): number {
-    return [...places].filter(([modelId, { isRetired }]) => modelId !== keptId && !isRetired).length;
-  }
-
-  function makeRoom(isUrgent: boolean): void {
-    // Two champions are in memory during a swap: that is the moment to have nothing else there.
-    trim(isUrgent ? 0 : otherModels - 1);
-    if (isUrgent || countOthers() < otherModels) return;
+    const waitMs = guestExchangedMs + GUEST_INTERVAL_MS - Date.now();
+    if (waitMs <= 0) return;
+    const retryAfterSeconds = Math.ceil(waitMs / 1000);
     throw new ProductError(
       'server/not-ready',
-      `the champion and ${otherModels} other model(s) are in use, and no more fit into memory; try again in a moment`,
+      `model ${modelId} and the champion do not fit into memory together, and they were exchanged a moment ago; try again in ${retryAfterSeconds} s`,
+      { details: { retryAfterSeconds } },
     );
+  }
+
+  /** Frees models that nobody uses, least recently used first; gives their ids. */
+  function freeIdle(isSpared: (modelId: string) => boolean): string[] {
+    const freed: string[] = [];
+    for (const [modelId, { classifier, users }] of places) {
+      if (classifier === undefined || users > 0 || isSpared(modelId)) continue;
+      places.delete(modelId);
+      classifier.dispose();
+      freed.push(modelId);
+    }
+    return freed;
+  }
+
+  function freeRetired(): void {
+    freeIdle((modelId) => modelId === keptId || places.get(modelId)?.isRetired !== true);
+  }
+
+  /** Back to what was there before an exchange that failed. */
+  async function restore(modelId: string): Promise<void> {
+    const place = addPlace(modelId);
+    try {
+      const model = await open(modelId);
+      place.memory = model.memory;
+      place.classifier = await model.load();
+    } catch (error) {
+      // The next who asks for it tries again.
+      places.delete(modelId);
+      reportError(error);
+    }
   }
 
   function lend(modelId: string, place: Place, classifier: Classifier): Lease {
@@ -109,35 +229,44 @@ export function createModelShelf({ load, otherModels }: ModelShelfOptions): Mode
         if (isReleased) return;
         isReleased = true;
         place.users--;
-        trim(otherModels);
+        freeRetired();
+        gate.recheck();
       },
     };
   }
 
   return {
-    async take(modelId, { keepAlive, isUrgent = false }) {
+    async take(modelId, { keepAlive, isUrgent = false, onLoaded }) {
       for (;;) {
+        while (gate.isClosed) await gate.pass();
         let place = places.get(modelId);
-        if (place?.classifier !== undefined) return lend(modelId, place, place.classifier);
-        if (place === undefined) {
-          makeRoom(isUrgent);
-          place = addPlace(modelId);
+        if (place?.classifier !== undefined) {
+          const lease = lend(modelId, place, place.classifier);
+          onLoaded?.();
+          return lease;
         }
+        place ??= addPlace(modelId);
+        place.isUrgent ||= isUrgent;
+        if (onLoaded !== undefined) place.onLoaded.add(onLoaded);
         await place.task.join(keepAlive);
         // Until this request goes on, the model may have been freed for another one: then it is loaded again.
       }
     },
+    get isExchanging() {
+      return gate.isClosed;
+    },
+    settle: () => gate.pass(),
     keep(modelId) {
       keptId = modelId;
       const place = places.get(modelId);
       if (place !== undefined) place.isRetired = false;
-      trim(otherModels);
+      freeRetired();
     },
     retire(modelId) {
       const place = places.get(modelId);
       if (place === undefined || modelId === keptId) return;
       place.isRetired = true;
-      trim(otherModels);
+      freeRetired();
     },
   };
 }

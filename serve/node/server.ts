@@ -5,9 +5,11 @@ import { fileURLToPath } from 'node:url';
 import { createAdaptorServer } from '@hono/node-server';
 import type { KernelVariant } from '../../shared/engine/kernel-module.ts';
 import type { EngineMode } from '../../shared/engine/layout.ts';
+import { MODEL_BUDGET_BYTES } from '../../shared/engine/memory-budget.ts';
 import { ProductError } from '../../shared/errors.ts';
 import type { ModelManifest } from '../../shared/manifest.ts';
 import { createClassifier } from '../classifier.ts';
+import { openModel } from '../model-pool/open-model.ts';
 import { DEFAULT_POINTER_TTL_MS } from '../pointer-ttl.ts';
 import { createSampleShelf } from '../samples.ts';
 import { readFolder } from './asset-folder.ts';
@@ -48,8 +50,6 @@ export interface RunningServer {
   close(): Promise<void>;
 }
 
-/** Models in memory beside the champion: a comparison of two more needs no reload. */
-const OTHER_MODELS = 2;
 /** A little more than two test sets of CIFAR-10; 64 MiB hold 21,838 records. */
 const EVALUATION_LIMITS = { images: 25_000, bytes: 64 * 1024 * 1024, running: 4 };
 const SHIPPED_MODELS = fileURLToPath(new URL('../models', import.meta.url));
@@ -84,7 +84,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
 
 async function openServer(options: ServerOptions, pool: InferencePool): Promise<RunningServer> {
   const { host, port, store, page, reportError } = options;
-  const { closeGraceMs = CLOSE_GRACE_MS, pointerTtlMs = DEFAULT_POINTER_TTL_MS } = options;
+  const { closeGraceMs = CLOSE_GRACE_MS, pointerTtlMs = DEFAULT_POINTER_TTL_MS, mode = 'fast' } = options;
   const [{ createApp }, { createModelPool }] = await Promise.all([
     import('../app.ts'),
     import('../model-pool/model-pool.ts'),
@@ -95,10 +95,13 @@ async function openServer(options: ServerOptions, pool: InferencePool): Promise<
   const models = createModelPool({
     shipped,
     store: readFolder(store),
-    load: async (source, modelId) =>
-      createClassifier(await pool.load(source === shipped ? SHIPPED_MODELS : store, modelId)),
+    open: (source, modelId) =>
+      openModel(source, modelId, {
+        mode,
+        load: async () => createClassifier(await pool.load(source === shipped ? SHIPPED_MODELS : store, modelId)),
+      }),
     pointerTtlMs,
-    otherModels: OTHER_MODELS,
+    budgetBytes: MODEL_BUDGET_BYTES.node,
     reportError,
   });
   const app = createApp({

@@ -30,8 +30,17 @@ export async function useStore<T>(
   }
 }
 
+/** Whether it names a bucket, not a folder. */
+export function isBucket(address: string): boolean {
+  return schemeOf(address) !== undefined;
+}
+
+function schemeOf(address: string): string | undefined {
+  return /^([a-z][a-z0-9-]+):/.exec(address)?.[1];
+}
+
 async function openStore(address: string, { environment, mayBeNew = false }: OpenStoreOptions): Promise<ModelStore> {
-  const scheme = /^([a-z][a-z0-9-]+):/.exec(address)?.[1];
+  const scheme = schemeOf(address);
   if (scheme === 's3') return openS3(address, environment);
   if (scheme === 'r2-local') return openLocalR2(address);
   if (scheme !== undefined) {

@@ -1,4 +1,6 @@
 /** `promote`: a published model becomes the champion of a channel. */
+import { assertModelFits, MODEL_BUDGET_BYTES, PLATFORMS, type Platform } from '../../shared/engine/memory-budget.ts';
+import { openModelFiles } from '../model-files.ts';
 import { changeChannel, describeChampion, readChannel, type ChannelPlan } from '../store/channel-pointer.ts';
 import { findModel, readPublished } from '../store/published-models.ts';
 import {
@@ -7,9 +9,11 @@ import {
   JSON_HELP,
   parseCommandLine,
   STORE_HELP,
+  usageError,
+  type CommandLine,
   type ReleaseCommand,
 } from './command.ts';
-import { useStore } from './open-store.ts';
+import { isBucket, useStore } from './open-store.ts';
 import { reportRecordProblem } from './report-change.ts';
 
 export const promoteCommand: ReleaseCommand = {
@@ -20,12 +24,15 @@ Makes a published model the one that answers. Servers notice within seconds. Of 
 was first (store/changed) and changes nothing.
 
   ID                   the model's id, or its first 8 digits or more
+  --for PLATFORM       worker or node: a model that does not fit into its memory is refused (model/too-large; see "npm
+                       run model -- plan"). Default: node for a folder, which only Node serves, worker for buckets
 ${CHANNEL_HELP}
 ${STORE_HELP}
 ${JSON_HELP}`,
 
   async run(args, { print, report, environment }) {
-    const line = parseCommandLine(args, { words: ['ID'], options: CHANNEL_OPTION });
+    const line = parseCommandLine(args, { words: ['ID'], options: { ...CHANNEL_OPTION, for: { type: 'string' } } });
+    const platform = choosePlatform(line);
     await useStore(line.store, { environment }, async (store) => {
       const from = await readChannel(store, line.channel);
       const champion = await findModel(store, line.words[0] ?? '');
@@ -37,6 +44,8 @@ ${JSON_HELP}`,
           `${name} (${champion.slice(0, 8)}) is the champion of ${line.channel} already; nothing was changed`,
         );
       }
+      const { totalBytes } = await (await openModelFiles(store, champion)).planMemory('fast');
+      assertModelFits(`${name} (${champion.slice(0, 8)})`, totalBytes, MODEL_BUDGET_BYTES[platform]);
       const plan: ChannelPlan = { action: 'promote', champion, previous: [replaced, ...previous] };
       const made = await changeChannel({ store, name: line.channel, from, plan, now: new Date() });
       reportRecordProblem(made, report);
@@ -47,3 +56,11 @@ ${JSON_HELP}`,
     });
   },
 };
+
+/** Whose memory counts: a folder is served by Node only, a bucket by Workers. Errors: 'cli/usage'. */
+function choosePlatform({ flags: { for: named }, store }: CommandLine): Platform {
+  if (named === undefined) return isBucket(store) ? 'worker' : 'node';
+  const platform = PLATFORMS.find((each) => each === named);
+  if (platform !== undefined) return platform;
+  throw usageError(`--for ${String(named)} is not known; possible: ${PLATFORMS.join(', ')}`);
+}

@@ -152,7 +152,7 @@ function runOperation(
   shape: readonly number[],
   operations: readonly Operation[],
   output: { height: number; width: number; channels: number },
-  weights: Shards = new Shards([], []),
+  weights: Shards = Shards.of([], []),
 ): TensorInfo {
   const [batch = 0, height = 0, width = 0, channels = 0] = shape;
   const nodes: Network['nodes'] = [
@@ -218,7 +218,7 @@ function computeConvolution(call: Call): TensorInfo {
     operations.push({ kind: 'channels', gain: new Float64Array(shift.length).fill(1), shift });
   }
   if (activation === 'relu') operations.push({ kind: 'relu' });
-  const weights = new Shards(
+  const weights = Shards.of(
     [{ name: 'filter', shape: filter.shape, dtype: 'float32' }],
     [new Uint8Array(kernel.buffer, kernel.byteOffset, kernel.byteLength)],
   );

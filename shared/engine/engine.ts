@@ -6,9 +6,10 @@
 import { bindPlan, type BoundModel, type BoundPlan } from './bind-plan.ts';
 import { Heap } from './heap.ts';
 import { instantiateKernels, type Kernels } from './kernel-module.ts';
-import { layOut, type Algorithm, type EngineMode } from './layout.ts';
+import { layOut, type Algorithm, type EngineMode, type NetworkLayout } from './layout.ts';
+import { measureArena, MAX_PLANS } from './memory-plan.ts';
 import type { Network } from './network.ts';
-import { packWeights } from './packed-weights.ts';
+import { packWeights, type PackedWeights } from './packed-weights.ts';
 import { denseBytes, makePlan, type Plan, type PlanStep } from './plan.ts';
 import type { Shards } from './shards.ts';
 
@@ -30,17 +31,39 @@ export class Engine {
     this.heap = new Heap(this.kernels.memory);
   }
 
-  /** Pack the weights of a network. Errors: `engine/memory`. */
+  /** Pack the weights of a network; all shards are there. Errors: `engine/memory`. */
   load(network: Network, mode: EngineMode, shards: Shards): EngineModel {
+    const packing = this.pack(network, mode, shards);
+    for (;;) {
+      const step = packing.next();
+      if (step.done === true) return this.adopt(step.value, network);
+    }
+  }
+
+  /**
+   * The same kernel by kernel, while the shards arrive: yields how many bytes of them the next one needs. Of the network
+   * only shapes count, the values of its vectors do not. Errors: `engine/memory`.
+   */
+  *pack(network: Network, mode: EngineMode, shards: Shards): Generator<number, PackedNetwork> {
     const layout = layOut(network, mode);
-    // The arena of the usual outputs first: models that come and go leave holes behind it, not before it.
-    this.reserveArena(makePlan(network, layout, [network.nodes.length - 1]).arenaBytes);
-    const weights = packWeights(this, network, layout, shards);
+    // The arena first: models that come and go leave holes behind it, not before it.
+    this.reserveArena(measureArena(network, layout));
+    const weights = yield* packWeights(this, network, layout, shards);
+    return { layout, weights, mode };
+  }
+
+  /** The model, from its packed kernels and the network with the values of its vectors. */
+  adopt({ layout, weights, mode }: PackedNetwork, network: Network): EngineModel {
     const model = new EngineModel(this, { kernels: this.kernels, network, layout, weights }, mode, () =>
       this.#models.delete(model),
     );
     this.#models.add(model);
     return model;
+  }
+
+  /** Free what was packed and not adopted. */
+  discard({ weights }: PackedNetwork): void {
+    this.heap.free(weights.address);
   }
 
   /** Address of the arena, grown to at least so many bytes. Growing moves it. */
@@ -59,6 +82,12 @@ export class Engine {
   }
 }
 
+export interface PackedNetwork {
+  layout: NetworkLayout;
+  weights: PackedWeights;
+  mode: EngineMode;
+}
+
 interface PreparedPlan {
   plan: Plan;
   vectors: ReadonlyMap<PlanStep, number>;
@@ -67,9 +96,6 @@ interface PreparedPlan {
   bound: BoundPlan | undefined;
   arena: number;
 }
-
-/** So many plans are kept, the latest used: gains and shifts of each are some tens of kilobytes. */
-const MAX_PLANS = 8;
 
 export class EngineModel {
   readonly mode: EngineMode;

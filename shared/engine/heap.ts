@@ -8,7 +8,7 @@
 import { ProductError } from '../errors.ts';
 
 /** Below it is the scratch of the kernels (`kernels/scratch.ts`). */
-const HEAP_START = 65_536;
+export const HEAP_START = 65_536;
 const PAGE = 65_536;
 const ALIGNMENT = 128;
 

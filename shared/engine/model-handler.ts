@@ -9,24 +9,19 @@
 import { getBackend, type io } from '@tensorflow/tfjs-core';
 import { ProductError } from '../errors.ts';
 import { EDGE_BACKEND, TAP_OP, type EdgeBackend } from './backend.ts';
-import type { GraphDefNode } from './graph-def.ts';
+import { draftNetwork, type NetworkDraft, type ShardStream } from './draft-network.ts';
+import type { EngineModel, PackedNetwork } from './engine.ts';
 import type { EngineMode } from './layout.ts';
+import { networkFileOf, type EdgeModelFile, type NetworkFile } from './network-file.ts';
+import type { Network } from './network.ts';
 import { parseNetwork, type Constant } from './parse-network.ts';
-import { Shards, type WeightSpec } from './shards.ts';
-
-/** What the engine reads of a `model.json`. */
-export interface EdgeModelFile {
-  format?: string;
-  signature?: object;
-  modelTopology: { node: readonly GraphDefNode[]; versions: object };
-  weightsManifest: readonly { weights: readonly WeightSpec[] }[];
-}
+import { Shards, WeightCopies } from './shards.ts';
 
 export interface EdgeModelOptions {
   backend: EdgeBackend;
   file: EdgeModelFile;
-  /** Bytes of the shards in their order. Taken out of the array while they are read, so that they can be freed. */
-  shards: Uint8Array[];
+  /** The shards in their order: read one by one, and let go of when their weights are in the engine. */
+  shards: Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
   mode: EngineMode;
 }
 
@@ -34,25 +29,22 @@ export interface EdgeModelOptions {
 const MODEL_NODE = 'edge/model';
 
 /**
+ * `getBackend()` must be `edge`.
+ *
+ * Memory   at its peak the weights and so many shards as the stream reads ahead
  * Errors, when it loads: `model/unsupported` with the name of an op that no kernel serves, `model/damaged`,
  * `engine/memory`.
  */
 export function edgeModelHandler(options: EdgeModelOptions): io.IOHandler {
-  return { load: async () => loadArtifacts(options) };
+  return { load: () => loadArtifacts(options) };
 }
 
-function loadArtifacts({ backend, file, shards, mode }: EdgeModelOptions): io.ModelArtifacts {
+async function loadArtifacts({ backend, file, shards, mode }: EdgeModelOptions): Promise<io.ModelArtifacts> {
   if (getBackend() !== EDGE_BACKEND) {
     throw new Error(`internal: the backend is "${getBackend()}" while a model is loaded for "${EDGE_BACKEND}"`);
   }
-  const stored = new Shards(
-    file.weightsManifest.flatMap(({ weights }) => weights),
-    shards,
-  );
-  const constants = new Map<string, Constant>(
-    [...stored.weights].map(([name, weight]) => [name, { shape: weight.shape, values: () => stored.values(weight) }]),
-  );
-  const nodes = file.modelTopology.node;
+  const parts = networkFileOf(file);
+  const { nodes } = parts;
   const [input, ...others] = nodes.filter(({ op }) => op === 'Placeholder');
   if (input === undefined || others.length > 0) {
     throw new ProductError(
@@ -60,8 +52,8 @@ function loadArtifacts({ backend, file, shards, mode }: EdgeModelOptions): io.Mo
       `the graph has ${others.length + (input ? 1 : 0)} inputs; one is expected`,
     );
   }
-  const network = parseNetwork(nodes, constants);
-  const model = backend.engine.load(network, mode, stored);
+  const stream = iterate(shards);
+  const { model, network } = await loadNetwork(backend, parts, stream, await draftNetwork(parts, stream), mode);
   const taps = nodes.flatMap(({ name, op }) => {
     const index = network.indexOfNode.get(name);
     if (op === 'Placeholder' || index === undefined) return [];
@@ -80,4 +72,58 @@ function loadArtifacts({ backend, file, shards, mode }: EdgeModelOptions): io.Mo
     weightData: handle.buffer,
     userDefinedMetadata: { engine: EDGE_BACKEND, mode },
   };
+}
+
+/** What is packed when the stream fails is freed. */
+async function loadNetwork(
+  { engine }: EdgeBackend,
+  { nodes, specs }: NetworkFile,
+  stream: ShardStream,
+  draft: NetworkDraft,
+  mode: EngineMode,
+): Promise<{ model: EngineModel; network: Network }> {
+  const shards = new Shards(specs);
+  const kernels = new Set(
+    draft.network.nodes.flatMap(({ operation }) => (operation.kind === 'convolution' ? [operation.kernel] : [])),
+  );
+  const small = new WeightCopies([...shards.weights.values()].filter(({ name }) => !kernels.has(name)));
+  const add = (chunk: Uint8Array): void => {
+    small.add(chunk);
+    shards.add(chunk);
+  };
+  draft.read.forEach(add);
+  const receive = async (needed: number): Promise<void> => {
+    while (shards.received < needed) {
+      const { done, value } = await stream.next();
+      if (done === true) return shards.end();
+      add(value);
+    }
+  };
+  const packing = engine.pack(draft.network, mode, shards);
+  let packed: PackedNetwork | undefined;
+  try {
+    let step = packing.next();
+    for (; step.done !== true; step = packing.next()) await receive(step.value);
+    packed = step.value;
+    await receive(Infinity);
+    const constants = new Map<string, Constant>(
+      [...shards.weights].map(([name, { shape }]) => [name, { shape, values: () => readSmall(small, name) }]),
+    );
+    const network = parseNetwork(nodes, constants);
+    return { model: engine.adopt(packed, network), network };
+  } catch (error) {
+    if (packed === undefined) packing.throw(error);
+    else engine.discard(packed);
+    throw error;
+  }
+}
+
+function readSmall(small: WeightCopies, name: string): number[] {
+  const values = small.values(name);
+  if (values === undefined) throw new Error(`internal: "${name}" is a kernel, and its values are packed`);
+  return values;
+}
+
+async function* iterate(shards: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  yield* shards;
 }

@@ -16,8 +16,8 @@ import type { Shards, StoredWeight } from './shards.ts';
 
 /** Where the kernels expect the matrix G (`kernels/scratch.ts`). */
 const TRANSFORM = 16_384;
-/** Raw bytes and decoded slab together stay within this. */
-const STAGING_BYTES = 2_097_152;
+/** Raw bytes and decoded slab together stay within this; only while a model is loaded. */
+export const STAGING_BYTES = 2_097_152;
 
 export interface PackedKernel {
   algorithm: Algorithm;
@@ -64,7 +64,7 @@ export interface PackedWeights {
 }
 
 /** Sizes of all kernels of a network, and of the block that they lie in. */
-function measureWeights(network: Network, layout: NetworkLayout, streams: number): PackedWeights {
+export function measureWeights(network: Network, layout: NetworkLayout, streams: number): PackedWeights {
   const kernels = new Map<number, PackedKernel>();
   let bytes = 0;
   for (const [index, algorithm] of layout.algorithms) {
@@ -80,17 +80,22 @@ function measureWeights(network: Network, layout: NetworkLayout, streams: number
   return { kernels, address: 0, bytes };
 }
 
-/** Reads `shards` to their end, in the order of the file, into a new block of the heap. */
-export function packWeights(
+/**
+ * Reads `shards` in the order of the file into a new block of the heap. Yields, before each kernel, how many bytes of the
+ * shards must be there to go on; ended early, it frees what it took.
+ */
+export function* packWeights(
   engine: { heap: Heap; kernels: Kernels },
   network: Network,
   layout: NetworkLayout,
   shards: Shards,
-): PackedWeights {
+): Generator<number, PackedWeights> {
   const measured = measureWeights(network, layout, engine.kernels.STREAMS.value);
   const address = engine.heap.allocate(measured.bytes);
-  const staging = engine.heap.allocate(STAGING_BYTES);
+  let staging: number | undefined;
+  let isComplete = false;
   try {
+    staging = engine.heap.allocate(STAGING_BYTES);
     const kernels = new Map(
       [...measured.kernels].map(([index, kernel]) => {
         const scales = kernel.scales === 0 ? 0 : kernel.scales + address;
@@ -106,17 +111,17 @@ export function packWeights(
       return { kernel, weight, channels, depth };
     });
     const ordered = works.toSorted((a, b) => a.weight.offset - b.weight.offset);
-    ordered.forEach((work, index) => {
+    for (const [index, work] of ordered.entries()) {
+      yield work.weight.offset + work.weight.size;
       packKernel(engine, shards, staging, work);
       // Two convolutions may share a kernel: what comes next decides what can go.
       shards.release(ordered[index + 1]?.weight.offset ?? Infinity);
-    });
+    }
+    isComplete = true;
     return { ...measured, kernels, address };
-  } catch (error) {
-    engine.heap.free(address);
-    throw error;
   } finally {
-    engine.heap.free(staging);
+    if (staging !== undefined) engine.heap.free(staging);
+    if (!isComplete) engine.heap.free(address);
   }
 }
 

@@ -1,6 +1,6 @@
 /**
  * The weights of a model as they lie in its files: one sequence of bytes over all shards, described by the weights
- * manifest. Read once, from the front; what has been read is let go.
+ * manifest. Read once, from the front, as the shards arrive; what has been read is let go.
  */
 import { ProductError } from '../errors.ts';
 
@@ -31,35 +31,60 @@ export interface StoredWeight {
   size: number;
 }
 
-export class Shards {
-  readonly #chunks: (Uint8Array | undefined)[];
-  /** First byte of each chunk, and the end. */
-  readonly #starts: number[] = [0];
-  readonly weights: ReadonlyMap<string, StoredWeight>;
+/** Where each weight lies, by name, in the order of the file. */
+export function locateWeights(specs: readonly WeightSpec[]): ReadonlyMap<string, StoredWeight> {
+  const weights = new Map<string, StoredWeight>();
+  let offset = 0;
+  for (const { name, shape, dtype, quantization } of specs) {
+    const storage = STORAGE_TYPES[quantization?.dtype ?? 'float32'];
+    const bytesPerValue = STORAGE_BYTES[storage];
+    const size = countValues(shape) * bytesPerValue;
+    const { scale, min } = quantization?.dtype === 'uint8' ? quantization : { scale: 1, min: 0 };
+    const isInteger = dtype === 'int32';
+    weights.set(name, { name, shape, isInteger, storage, bytesPerValue, scale, minimum: min, offset, size });
+    offset += size;
+  }
+  return weights;
+}
 
-  /** Takes `chunks` out of its array, so that they are freed as they are read. Errors: `model/damaged`. */
-  constructor(specs: readonly WeightSpec[], chunks: Uint8Array[]) {
-    this.#chunks = chunks.splice(0);
-    for (const chunk of this.#chunks) this.#starts.push((this.#starts.at(-1) ?? 0) + (chunk?.length ?? 0));
-    const weights = new Map<string, StoredWeight>();
-    let offset = 0;
-    for (const { name, shape, dtype, quantization } of specs) {
-      const storage = STORAGE_TYPES[quantization?.dtype ?? 'float32'];
-      const bytesPerValue = STORAGE_BYTES[storage];
-      const size = shape.reduce((product, dimension) => product * dimension, 1) * bytesPerValue;
-      const { scale, min } = quantization?.dtype === 'uint8' ? quantization : { scale: 1, min: 0 };
-      const isInteger = dtype === 'int32';
-      weights.set(name, { name, shape, isInteger, storage, bytesPerValue, scale, minimum: min, offset, size });
-      offset += size;
-    }
-    const held = this.#starts.at(-1) ?? 0;
-    if (offset !== held) {
-      throw new ProductError(
-        'model/damaged',
-        `the weights manifest describes ${offset} bytes, the shards have ${held}; copy the model folder again`,
-      );
-    }
-    this.weights = weights;
+export class Shards {
+  readonly weights: ReadonlyMap<string, StoredWeight>;
+  readonly #chunks: (Uint8Array | undefined)[] = [];
+  /** First byte of each chunk, and the end of what has arrived. */
+  readonly #starts: number[] = [0];
+
+  constructor(specs: readonly WeightSpec[]) {
+    this.weights = locateWeights(specs);
+  }
+
+  /** All shards at once, taken out of their array. Errors: `model/damaged`. */
+  static of(specs: readonly WeightSpec[], chunks: Uint8Array[]): Shards {
+    const shards = new Shards(specs);
+    for (const chunk of chunks.splice(0)) shards.add(chunk);
+    shards.end();
+    return shards;
+  }
+
+  /** Bytes that have arrived. */
+  get received(): number {
+    return this.#starts.at(-1) ?? 0;
+  }
+
+  /** The next shard. */
+  add(chunk: Uint8Array): void {
+    this.#chunks.push(chunk);
+    this.#starts.push(this.received + chunk.length);
+  }
+
+  /** Nothing more comes. Errors: `model/damaged`. */
+  end(): void {
+    const last = [...this.weights.values()].at(-1);
+    const described = last === undefined ? 0 : last.offset + last.size;
+    if (described === this.received) return;
+    throw new ProductError(
+      'model/damaged',
+      `the weights manifest describes ${described} bytes, the shards have ${this.received}; copy the model folder again`,
+    );
   }
 
   /** Copy `target.length` bytes from `offset` on. */
@@ -73,20 +98,14 @@ export class Shards {
       target.set(part, copied);
       copied += part.length;
     });
-    if (copied !== target.length) throw new Error(`internal: bytes from ${offset} on were read and let go before`);
+    if (copied !== target.length) throw new Error(`internal: bytes from ${offset} on are not here, or were let go`);
   }
 
   /** The values of a small weight, as JavaScript numbers. */
   values(weight: StoredWeight): number[] {
     const bytes = new Uint8Array(weight.size);
     this.copy(weight.offset, bytes);
-    const view = new DataView(bytes.buffer);
-    return Array.from({ length: weight.size / weight.bytesPerValue }, (_, index) => {
-      if (weight.isInteger) return view.getInt32(index * 4, true);
-      if (weight.storage === STORAGE_TYPES.float32) return view.getFloat32(index * 4, true);
-      if (weight.storage === STORAGE_TYPES.float16) return decodeFloat16(view.getUint16(index * 2, true));
-      return (bytes[index] ?? 0) * weight.scale + weight.minimum;
-    });
+    return decodeValues(bytes, weight);
   }
 
   /** Let go of the chunks that end at or before `offset`. */
@@ -95,6 +114,50 @@ export class Shards {
       if ((this.#starts[index + 1] ?? 0) <= offset) this.#chunks[index] = undefined;
     });
   }
+}
+
+/** Copies of some weights, taken while the shards pass by; the shards can go. */
+export class WeightCopies {
+  readonly #weights: readonly { weight: StoredWeight; bytes: Uint8Array<ArrayBuffer> }[];
+  readonly #byName: ReadonlyMap<string, { weight: StoredWeight; bytes: Uint8Array<ArrayBuffer> }>;
+  #received = 0;
+
+  constructor(wanted: Iterable<StoredWeight>) {
+    this.#weights = [...wanted].map((weight) => ({ weight, bytes: new Uint8Array(weight.size) }));
+    this.#byName = new Map(this.#weights.map((copy) => [copy.weight.name, copy]));
+  }
+
+  /** Shards in their order, each once. */
+  add(chunk: Uint8Array): void {
+    const end = this.#received + chunk.length;
+    for (const { weight, bytes } of this.#weights) {
+      const from = Math.max(weight.offset, this.#received);
+      const to = Math.min(weight.offset + weight.size, end);
+      if (from < to) bytes.set(chunk.subarray(from - this.#received, to - this.#received), from - weight.offset);
+    }
+    this.#received = end;
+  }
+
+  /** Undefined until all of it has arrived. */
+  values(name: string): number[] | undefined {
+    const copy = this.#byName.get(name);
+    if (copy === undefined || copy.weight.offset + copy.weight.size > this.#received) return undefined;
+    return decodeValues(copy.bytes, copy.weight);
+  }
+}
+
+function decodeValues(bytes: Uint8Array<ArrayBuffer>, weight: StoredWeight): number[] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return Array.from({ length: weight.size / weight.bytesPerValue }, (_, index) => {
+    if (weight.isInteger) return view.getInt32(index * 4, true);
+    if (weight.storage === STORAGE_TYPES.float32) return view.getFloat32(index * 4, true);
+    if (weight.storage === STORAGE_TYPES.float16) return decodeFloat16(view.getUint16(index * 2, true));
+    return (bytes[index] ?? 0) * weight.scale + weight.minimum;
+  });
+}
+
+export function countValues(shape: readonly number[]): number {
+  return shape.reduce((product, dimension) => product * dimension, 1);
 }
 
 /** Subnormals included; infinities and NaN do not occur in weights. */

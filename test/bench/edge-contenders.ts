@@ -26,7 +26,7 @@ export interface Contender {
 }
 
 function toSource({ manifest, topology, weights }: ModelFolder): ModelSource {
-  const shards = new Shards(
+  const shards = Shards.of(
     topology.weightsManifest.flatMap((group) =>
       group.weights.map(({ quantization, ...rest }) => (quantization === undefined ? rest : { ...rest, quantization })),
     ),

@@ -6,9 +6,9 @@ export function createBrokenModels(read: () => Promise<never>): ModelPool {
   return createModelPool({
     shipped: { read },
     store: { read },
-    load: read,
+    open: read,
     pointerTtlMs: 0,
-    otherModels: 1,
+    budgetBytes: 0,
     reportError: (error) => {
       throw error;
     },

@@ -169,3 +169,31 @@ describe('npm run model', () => {
     });
   });
 });
+
+describe('plan', () => {
+  it('says what each stage of a model takes, and that it fits', async () => {
+    const folder = path.join(root, 'planned');
+    await writeTinyModel(folder, { name: 'tiny.planned' });
+    const { status, printed } = await run('plan', '--model', folder);
+    expect(status).toBe(0);
+    expect(printed).toMatch(/^tiny\.planned\n {2}conv1 +0\.0 MB {2}1 kernel\n {2}layer1 /);
+    expect(printed).toMatch(/\nbudget, worker +64\.0 MB {2}fits, \d+\.\d MB left\n/);
+  });
+
+  it('knows networks before they are trained, and fails where one does not fit', async () => {
+    const large = await run('plan', '--network', 'resnet50');
+    expect(large.status).toBe(1);
+    expect(large.printed).toMatch(
+      /\nbudget, worker +64\.0 MB {2}does not fit, \d+\.\d MB too much\nbudget, node .* fits/,
+    );
+    expect(large.reported).toMatch(/^model\/too-large: resnet50 takes \d+\.\d MB/);
+    expect((await run('plan', '--network', 'resnet50', '--for', 'node')).status).toBe(0);
+    expect((await run('plan', '--network', 'resnet18')).status).toBe(0);
+    expect((await run('plan', '--network', 'resnet18', '--mode', 'exact')).status).toBe(1);
+  });
+
+  it('wants one of the two', async () => {
+    expect((await run('plan')).reported).toMatch(/^cli\/usage: --model is missing/);
+    expect((await run('plan', '--model', 'x', '--network', 'resnet18')).reported).toMatch(/contradict each other/);
+  });
+});

@@ -6,12 +6,15 @@
  */
 import { parseArgs } from 'node:util';
 import type { ParseArgsOptionsConfig } from 'node:util';
+import { NETWORK_NAMES } from '../../shared/architecture.ts';
+import { assertModelFits, MODEL_BUDGET_BYTES, PLATFORMS } from '../../shared/engine/memory-budget.ts';
 import { ProductError } from '../../shared/errors.ts';
 import type { ParityPlan } from './check-parity.ts';
 import { convertCheckpoint } from './convert-checkpoint.ts';
 import { evaluateModel } from './evaluate-model.ts';
 import { readEvaluation, readManifest, readModel } from './read-model.ts';
 import { convertToOnnx } from './onnx/convert-to-onnx.ts';
+import { formatMemoryPlan, planFolder, planNetwork } from './plan-model.ts';
 import { formatEvaluation, formatModel } from './show-model.ts';
 import { writeModelCard } from './model-card.ts';
 import { DATA_CACHE_FOLDER } from '../download.ts';
@@ -22,6 +25,7 @@ import type { ProgressStream } from '../progress-bar.ts';
 
 const TARGETS = ['tfjs', 'onnx'] as const;
 const WEIGHT_TYPES = ['float32', 'float16', 'uint8'] as const;
+const ENGINE_MODES = ['fast', 'exact'] as const;
 const WEIGHTS_GROUPS = ['parameters', 'average'] as const;
 
 /** Where a command writes, and the variables it reads. */
@@ -81,6 +85,17 @@ const CHECK_USAGE = `npm run model -- check --model DIR
 
 Verifies a model folder: sizes, hashes, ops, weights, layers, evaluation.`;
 
+const PLAN_USAGE = `npm run model -- plan --model DIR | --network NAME [options]
+
+Prints what a model takes of the edge engine's memory, and whether that is within the budget of a server. Exit status 1
+(model/too-large) where it is not.
+
+  --model DIR          a model folder
+  --network NAME       or a network before it is trained, on 32 x 32 pictures of 10 classes:
+                       ${NETWORK_NAMES.slice(0, 5).join(', ')}, ... as train --network
+  --mode MODE          fast (default, as servers are) or exact
+  --for PLATFORM       worker (default) or node: whose budget counts`;
+
 const CARD_USAGE = `npm run model -- card --model DIR [--run DIR]
 
 Writes MODEL_CARD.md into a model folder, from its manifest and its evaluation: nothing in it is written by hand.
@@ -94,6 +109,7 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map([
   ['evaluate', { summary: 'accuracy on the test set', usage: EVALUATE_USAGE, run: runEvaluate }],
   ['show', { summary: 'layers, shapes, parameters', usage: SHOW_USAGE, run: runShow }],
   ['card', { summary: 'model card, from what is measured', usage: CARD_USAGE, run: runCard }],
+  ['plan', { summary: 'memory in the edge engine', usage: PLAN_USAGE, run: runPlan }],
   ['check', { summary: 'hashes and structure', usage: CHECK_USAGE, run: runCheck }],
 ]);
 
@@ -206,6 +222,26 @@ async function runCheck(args: readonly string[], context: CommandContext): Promi
   context.print(
     `${folder} is intact: model ${manifest.modelId}, ${manifest.files.length} files, ${nodes.length} nodes, ${manifest.layers.length} layers, ${evaluation === undefined ? 'no evaluation' : 'evaluation of this model'}`,
   );
+}
+
+async function runPlan(args: readonly string[], { print }: CommandContext): Promise<void> {
+  const flags = parseFlags(args, {
+    model: { type: 'string' },
+    network: { type: 'string' },
+    mode: { type: 'string', default: 'fast' },
+    for: { type: 'string', default: 'worker' },
+  });
+  const mode = requireChoice('mode', flags['mode'], ENGINE_MODES);
+  const platform = requireChoice('for', flags['for'], PLATFORMS);
+  if (flags['model'] !== undefined && flags['network'] !== undefined) {
+    throw usageError('--model and --network contradict each other; leave one out');
+  }
+  const { name, plan } =
+    flags['network'] === undefined
+      ? await planFolder(requireFlag(flags, 'model'), mode)
+      : planNetwork(requireChoice('network', flags['network'], NETWORK_NAMES), mode);
+  print(formatMemoryPlan(name, plan));
+  assertModelFits(name, plan.totalBytes, MODEL_BUDGET_BYTES[platform]);
 }
 
 async function runCard(args: readonly string[], { print }: CommandContext): Promise<void> {

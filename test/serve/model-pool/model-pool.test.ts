@@ -1,135 +1,15 @@
 /** The pool with real models in memory: what is loaded, kept, freed and looked at when. */
 import { memory } from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
-import type { AssetSource } from '../../../serve/asset-source.ts';
-import { createClassifier, runHere } from '../../../serve/classifier.ts';
-import { loadModel } from '../../../serve/model-loader.ts';
-import { createModelPool, type ModelPool } from '../../../serve/model-pool/model-pool.ts';
-import { compileWasmModules } from '../../../serve/node/wasm-modules.ts';
-import { startEngine, type ServedEngine } from '../../../serve/served-engine.ts';
-import { createImageDecoder, type ImageDecoder } from '../../../shared/image/decode.ts';
-import {
-  channelPath,
-  DEFAULT_CHANNEL,
-  modelFilePath,
-  type Channel,
-  type ChannelChange,
-} from '../../../shared/store.ts';
-import { readTinyFiles, type ModelFiles } from '../../support/tiny-model.ts';
+import { channelPath, DEFAULT_CHANNEL } from '../../../shared/store.ts';
+import { PIXELS, startPoolBenches, swap, type PoolBenches } from '../../support/pool-bench.ts';
 
-let models: ModelFiles[];
-let engine: ServedEngine;
-let decoder: ImageDecoder;
-const PIXELS = new Uint8Array(8 * 8 * 3).fill(120);
-
+let idOf: PoolBenches['idOf'];
+let shardOf: PoolBenches['shardOf'];
+let makeBench: PoolBenches['makeBench'];
 beforeAll(async () => {
-  const { engine: build, ...codecs } = await compileWasmModules();
-  engine = await startEngine(build, 'fast');
-  decoder = createImageDecoder(codecs);
-  models = await Promise.all([1, 2, 3, 4, 5].map((seed) => readTinyFiles({ seed })));
+  ({ idOf, shardOf, makeBench } = await startPoolBenches());
 });
-
-function idOf(index: number): string {
-  const model = models[index];
-  if (model === undefined) throw new Error(`no model ${index}`);
-  return model.modelId;
-}
-
-interface Bench {
-  pool: ModelPool;
-  /** Takes and gives back at once, and says which model it was. */
-  ask: (choice?: { model?: string; channel?: string }) => Promise<string>;
-  take: (choice?: { model?: string; channel?: string }) => ReturnType<ModelPool['take']>;
-  point: (index: number | null, seq: number, channel?: string) => void;
-  /** The same with the change that led there. */
-  change: (action: ChannelChange['action'], to: { index: number; seq: number; replaced: number | null }) => void;
-  removePointer: () => void;
-  /** Writes a file of a model again, changed in one bit. */
-  damage: (index: number) => void;
-  /** Lets all reads of a model's weights wait; call what it returns to let them go on. */
-  hold: (index: number) => () => void;
-  logged: unknown[];
-  /** Paths in the order in which they were read from the store. */
-  reads: string[];
-  /** Settles all that requests began. */
-  settle: () => Promise<void>;
-}
-
-/** A store in memory with all models but the first, which is the shipped one. */
-function makeBench({ pointerTtlMs = 0, otherModels = 1 } = {}): Bench {
-  const store = new Map<string, Uint8Array<ArrayBuffer>>();
-  const shipped = new Map<string, Uint8Array<ArrayBuffer>>();
-  models.forEach(({ modelId, files }, index) => {
-    for (const [name, bytes] of files) (index === 0 ? shipped : store).set(modelFilePath(modelId, name), bytes);
-  });
-  const logged: unknown[] = [];
-  const reads: string[] = [];
-  const kept: Promise<unknown>[] = [];
-  const held = new Map<string, Promise<void>>();
-  const toSource = (files: typeof store, seen?: string[]): AssetSource => ({
-    async read(path) {
-      seen?.push(path);
-      await held.get(path);
-      return files.get(path)?.slice();
-    },
-  });
-  const writeJson = (files: typeof store, path: string, value: unknown) =>
-    files.set(path, new TextEncoder().encode(JSON.stringify(value)));
-  writeJson(shipped, channelPath(DEFAULT_CHANNEL), { champion: idOf(0), seq: 0, previous: [] });
-  const pool = createModelPool({
-    shipped: toSource(shipped),
-    store: toSource(store, reads),
-    load: async (source, modelId) => createClassifier(runHere(await loadModel(source, modelId, engine), decoder)),
-    pointerTtlMs,
-    otherModels,
-    reportError: (error) => logged.push(error),
-  });
-  const take: Bench['take'] = (choice = {}) => pool.take(choice, (work) => kept.push(work));
-  return {
-    pool,
-    take,
-    async ask(choice) {
-      const model = await take(choice);
-      expect((await model.classifier.classify(PIXELS)).length).toBe(3);
-      model.release();
-      return model.reference.id;
-    },
-    point: (index, seq, channel = DEFAULT_CHANNEL) =>
-      writeJson(store, channelPath(channel), { champion: index === null ? null : idOf(index), seq, previous: [] }),
-    change(action, { index, seq, replaced }) {
-      const ids = { champion: idOf(index), replaced: replaced === null ? null : idOf(replaced) };
-      const change: ChannelChange = { seq, action, ...ids, at: '2026-11-21T12:00:00Z' };
-      const pointer: Channel = { champion: ids.champion, seq, previous: [ids.replaced], change };
-      writeJson(store, channelPath(DEFAULT_CHANNEL), pointer);
-    },
-    removePointer: () => store.delete(channelPath(DEFAULT_CHANNEL)),
-    damage(index) {
-      const path = modelFilePath(idOf(index), 'group1-shard1of1.bin');
-      const bytes = store.get(path)?.slice() ?? new Uint8Array(10);
-      bytes[9] = (bytes[9] ?? 0) ^ 4;
-      store.set(path, bytes);
-    },
-    hold(index) {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      held.set(shardOf(index), promise);
-      return resolve;
-    },
-    logged,
-    reads,
-    async settle() {
-      while (kept.length > 0) await Promise.all(kept.splice(0));
-    },
-  };
-}
-
-/** A request that makes the pool look, and then the model of the next one. */
-async function swap(bench: Bench): Promise<string> {
-  // A look that is under way may have read the old pointer.
-  await bench.settle();
-  await bench.ask();
-  await bench.settle();
-  return bench.ask();
-}
 
 describe('a swap', () => {
   test('leaves as many tensors as one model has, over 50 swaps', async () => {
@@ -150,11 +30,11 @@ describe('a swap', () => {
     const bench = makeBench();
     const empty = memory().numTensors;
     const old = await bench.take();
-    const expected = await old.classifier.classify(PIXELS);
+    const expected = old.classifier.classify(PIXELS);
     const before = memory().numTensors;
     bench.point(1, 1);
     expect(await swap(bench)).toBe(idOf(1));
-    expect(await old.classifier.classify(PIXELS)).toEqual(expected);
+    expect(old.classifier.classify(PIXELS)).toEqual(expected);
     expect(old.reference).toMatchObject({ id: idOf(0), seq: 0 });
     expect(memory().numTensors - before).toBe(before - empty);
     old.release();
@@ -289,7 +169,7 @@ describe('a server that starts with a damaged champion', () => {
 
 describe('models beside the champion', () => {
   test('are as many as there is room for; the one that was used longest ago goes', async () => {
-    const bench = makeBench({ otherModels: 2 });
+    const bench = makeBench({ room: 3 });
     const loads = (index: number): number => bench.reads.filter((path) => path === shardOf(index)).length;
     await bench.ask();
     for (const index of [1, 2, 1, 3]) expect(await bench.ask({ model: idOf(index) })).toBe(idOf(index));
@@ -301,17 +181,17 @@ describe('models beside the champion', () => {
   });
 
   test('in use are not freed: who asks for one too many is told to come back', async () => {
-    const bench = makeBench({ otherModels: 1 });
+    const bench = makeBench({ room: 2 });
     await bench.ask();
     const first = await bench.take({ model: idOf(1) });
     const refusal = await bench.ask({ model: idOf(2) }).catch((error: unknown) => error);
-    expect(refusal).toMatchObject({ code: 'server/not-ready', message: expect.stringContaining('1 other model') });
+    expect(refusal).toMatchObject({ code: 'server/not-ready', message: expect.stringContaining('leave no room') });
     expect(await bench.ask()).toBe(idOf(0));
-    // A new champion is no guest: it gets its place.
-    bench.point(3, 1);
-    expect(await swap(bench)).toBe(idOf(3));
     first.release();
     expect(await bench.ask({ model: idOf(2) })).toBe(idOf(2));
+    // Idle, it makes room for a new champion.
+    bench.point(3, 1);
+    expect(await swap(bench)).toBe(idOf(3));
   });
 
   test('are loaded once for all who ask meanwhile', async () => {
@@ -338,7 +218,3 @@ describe('models beside the champion', () => {
     await expect(bench.ask({ channel: 'other' })).rejects.toMatchObject({ code: 'channel/unknown' });
   });
 });
-
-function shardOf(index: number): string {
-  return modelFilePath(idOf(index), 'group1-shard1of1.bin');
-}

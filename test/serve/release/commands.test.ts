@@ -6,7 +6,7 @@ import type { ModelManifest } from '../../../shared/manifest.ts';
 import { readModel } from '../../../train/convert/read-model.ts';
 import { release, spawnRelease } from '../../support/release-command.ts';
 import { makeSharedFolder, makeTemporaryFolder } from '../../support/temporary-folder.ts';
-import { writeTinyModel } from '../../support/tiny-model.ts';
+import { tinyArchitecture, writeTinyModel } from '../../support/tiny-model.ts';
 
 let root: string;
 let first: ModelManifest;
@@ -282,4 +282,22 @@ describe('the command line', () => {
     const refused = await spawnRelease(['promote', '0123456789', '--store', store]);
     expect(refused).toMatchObject({ status: 1, printed: '', reported: expect.stringMatching(/^store\/unknown-model/) });
   });
+});
+
+it('promotes no model that is too large for a Worker where Workers serve, and says what it takes', async () => {
+  const architecture = tinyArchitecture({ widths: [4, 700], inputShape: [32, 32, 3] });
+  const folder = join(await makeTemporaryFolder(), 'large');
+  const { modelId } = await writeTinyModel(folder, { name: 'tiny.large', architecture, weightType: 'uint8' });
+  await release(['publish', folder, '--store', store]);
+  const refused = await promote(modelId, '--for', 'worker');
+  expect(refused.status).toBe(1);
+  expect(refused.reported).toMatch(
+    /^model\/too-large: tiny\.large \(\w{8}\) takes (6[5-9]|[7-9]\d)\.\d MB of the engine's memory, at most 64\.0 MB are expected here/,
+  );
+  await expect(readPointer()).rejects.toThrow('ENOENT');
+  expect((await promote(modelId, '--for', 'browser')).reported).toMatch(
+    /^cli\/usage: --for browser is not known; possible: worker, node/,
+  );
+  // A folder is served by Node, where there is room.
+  expect((await promote(modelId)).status).toBe(0);
 });

@@ -125,7 +125,7 @@ function runOnEngine(engine: Engine, drawn: Drawn, mode: EngineMode): { values: 
     last = add({ kind: 'combine', operation: 'add' }, add(normalize, add(convolution, 0)), residual);
   }
   if (drawn.hasRelu) last = add({ kind: 'relu' }, last);
-  const shards = new Shards(
+  const shards = Shards.of(
     [{ name: 'kernel', shape: [size, size, depth, channels], dtype: 'float32' }],
     [new Uint8Array(drawn.kernel.buffer)],
   );
@@ -198,7 +198,7 @@ test.each(['float16', 'uint8'] as const)('reads weights that are stored as %s', 
       : ({ dtype: 'float16', original_dtype: 'float32' } as const);
   const bytes = stored === 'uint8' ? levels : new Uint8Array(bits.buffer);
   // Cut where no value ends, so that values lie across two shards.
-  const shards = new Shards(
+  const shards = Shards.of(
     [{ name: 'kernel', shape: [3, 3, 9, 11], dtype: 'float32', quantization }],
     [bytes.slice(0, 331), bytes.slice(331)],
   );

@@ -6,7 +6,8 @@ import { getBackend, memory, setBackend, tensor, tidy, type Tensor } from '@tens
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { EDGE_BACKEND, startEdgeBackend, type EdgeBackend } from '../../../shared/engine/backend.ts';
 import type { EngineMode } from '../../../shared/engine/layout.ts';
-import { edgeModelHandler, type EdgeModelFile } from '../../../shared/engine/model-handler.ts';
+import { edgeModelHandler } from '../../../shared/engine/model-handler.ts';
+import type { EdgeModelFile } from '../../../shared/engine/network-file.ts';
 import { createRandom } from '../../../train/random.ts';
 import { compileEngineModule, largestDifference, standardDeviation } from '../../support/edge-engine.ts';
 import { makeSharedFolder } from '../../support/temporary-folder.ts';

@@ -1,0 +1,27 @@
+/** A model of a store for the shelf: its files say what it takes before any engine has it. */
+import type { EngineMode } from '../../shared/engine/layout.ts';
+import type { AssetSource } from '../asset-source.ts';
+import type { Classifier } from '../classifier.ts';
+import { openModelFiles, type ModelFiles } from '../model-files.ts';
+import type { OpenedModel } from './model-shelf.ts';
+
+/**
+ * @param load brings the files into the engine, wherever that runs
+ * Errors   those of {@link openModelFiles}, 'model/unsupported'
+ */
+export async function openModel(
+  store: AssetSource,
+  modelId: string,
+  { mode, load }: { mode: EngineMode; load: (files: ModelFiles) => Promise<Classifier> },
+): Promise<OpenedModel> {
+  const files = await openModelFiles(store, modelId);
+  const memory = await files.planMemory(mode);
+  return {
+    memory,
+    async verify() {
+      const shards = files.readShards(1);
+      while ((await shards.next()).done !== true);
+    },
+    load: () => load(files),
+  };
+}
