@@ -6,7 +6,7 @@ import { z, type OpenAPIHono } from '@hono/zod-openapi';
 import * as api from '../shared/api.ts';
 import * as evaluation from '../shared/evaluation-api.ts';
 import { onlyFields } from './invalid-request.ts';
-import * as oip from './oip/oip-schemas.ts';
+import * as oip from '../shared/oip-api.ts';
 import { PROBLEM_KINDS, type ProblemCode } from './problem.ts';
 
 const COMPONENTS = {

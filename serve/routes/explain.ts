@@ -1,7 +1,7 @@
 /** GET and POST /explain: where in a picture a class is seen, and which channels see it. */
 import { createRoute, z, type RouteHandler } from '@hono/zod-openapi';
 import type { Context } from 'hono';
-import { API_LIMITS, explanationSchema, occlusionSchema } from '../../shared/api.ts';
+import { API_LIMITS, EXPLANATION_HEADERS as HEADERS, explanationSchema, occlusionSchema } from '../../shared/api.ts';
 import { ProductError } from '../../shared/errors.ts';
 import { encodePng } from '../../shared/image/png-encode.ts';
 import { encodeInputToken } from '../../shared/image/token.ts';
@@ -17,17 +17,6 @@ import { BINARY, curl, MODEL_PROBLEMS, PICTURE_PROBLEMS, problemAnswers, referTo
 import { readOnePicture } from '../request-body.ts';
 import { takeModel, type Services } from '../services.ts';
 
-/** Headers of a picture: what it shows, and what its colours mean. */
-const HEADERS = {
-  class: 'x-explanation-class',
-  method: 'x-explanation-method',
-  min: 'x-explanation-min',
-  max: 'x-explanation-max',
-  limit: 'x-explanation-limit',
-  scale: 'x-explanation-scale',
-  residual: 'x-explanation-residual',
-  agreement: 'x-explanation-agreement',
-} as const;
 export const EXPLANATION_HEADERS: readonly string[] = Object.values(HEADERS);
 
 const METHODS = ['cam', 'occlusion'] as const;

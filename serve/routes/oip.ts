@@ -12,7 +12,7 @@ import { readFlag, readObject } from '../oip/json-value.ts';
 import { findVersion, listVersions, takeVersion, VERSIONS_NOTE, type VersionName } from '../oip/model-version.ts';
 import { OIP_ROOT } from '../oip/oip-error.ts';
 import { OIP_LIMITS } from '../oip/oip-limits.ts';
-import * as schemas from '../oip/oip-schemas.ts';
+import * as schemas from '../../shared/oip-api.ts';
 import { ACCEPTED_ENCODINGS, readOipBody } from '../oip/read-body.ts';
 import { listIndex } from '../oip/repository-index.ts';
 import * as contract from '../oip/tensor-contract.ts';
