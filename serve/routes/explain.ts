@@ -5,6 +5,7 @@ import { API_LIMITS, EXPLANATION_HEADERS as HEADERS, explanationSchema, occlusio
 import { ProductError } from '../../shared/errors.ts';
 import { encodePng } from '../../shared/image/png-encode.ts';
 import { encodeInputToken } from '../../shared/image/token.ts';
+import { CODE_SAMPLES } from '../code-samples.ts';
 import { drawOverlay, LARGEST_OVERLAY_SCALE, SCALE_WORDS } from '../explanation-view.ts';
 import { explainByMap, explainByOcclusion, type Explained, type Question } from '../explanation.ts';
 import { cacheRule, isNotModified, makeEtag } from '../http-cache.ts';
@@ -106,6 +107,7 @@ export const readExplanationRoute = createRoute({
     'Where a class is seen in a picture that was classified before, or in a sample, and how much each channel of the last maps adds to its logit. It is kept by the rules of /activations/{layer}.',
   ...curl(
     'curl HOST/explain\ncurl -o cat.png "HOST/explain?sample=cat-ginger&class=cat&format=png"\ncurl "HOST/explain?sample=cat-ginger&method=occlusion&patch=8&stride=4"',
+    CODE_SAMPLES.readExplanation,
   ),
   request: { query: inputQuery },
   responses: {

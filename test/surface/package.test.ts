@@ -1,8 +1,14 @@
-/** What `npm pack` ships, used as one who installed it does: plain JavaScript, declarations, the example of each page. */
+/**
+ * What `npm pack` ships, used as one who installed it does: plain JavaScript, declarations, and every example that is
+ * published, as it is shown, against a real server with the shipped model.
+ */
 import { cp, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startServer, type RunningServer } from '../../serve/node/server.ts';
+import { Client } from '../../shared/client/entry.ts';
+import { decodeInputToken } from '../../shared/image/token.ts';
+import { describeWithPython } from '../support/requirements.ts';
 import { installPackage, readExample, runIn } from '../support/packed-package.ts';
 import { makeSharedFolder } from '../support/temporary-folder.ts';
 
@@ -14,7 +20,15 @@ const PAGES = {
   'graph-model': 'train/convert/README.md',
 } as const;
 
+/** Shown in every language. */
+const MAIN_ROUTES = ['classify', 'readActivation', 'computeActivation', 'readExplanation', 'evaluate', 'oipInfer'];
+
+/** Compilers and processes take their time on a machine that has others to serve. */
+const SLOW = { timeout: 180_000 };
+
 let folder: string;
+/** By section, which is the name of an operation, and language. */
+let shown: ReadonlyMap<string, ReadonlyMap<string, string>>;
 let server: RunningServer;
 
 beforeAll(async () => {
@@ -31,8 +45,50 @@ beforeAll(async () => {
     const example = await readExample(page);
     await writeFile(join(folder, `${name}.ts`), example.replaceAll('http://127.0.0.1:8787', server.url));
   }
-}, 120_000);
+  await writeSampleFiles();
+  shown = readShownExamples(await (await fetch(`${server.url}/docs`)).text());
+  for (const section of MAIN_ROUTES) {
+    await writeFile(join(folder, `${section}.ts`), shown.get(section)?.get('TypeScript') ?? '');
+  }
+}, SLOW.timeout);
 afterAll(() => server.close());
+
+/** The files that the examples of the docs page name: the ten samples, ten times, as records of CIFAR-10's layout. */
+async function writeSampleFiles(): Promise<void> {
+  const client = new Client(server.url);
+  const { classNames } = await client.readModel('champion');
+  const { samples } = await client.listSamples();
+  const records: Uint8Array[] = [];
+  for (const { url, label } of samples) {
+    const { input } = await client.classify(await client.readSamplePicture({ url }));
+    const pixels = await decodeInputToken(input.token, 32 * 32 * 3);
+    const planes = Uint8Array.from(pixels, (_, at) => pixels[(at % 1024) * 3 + Math.floor(at / 1024)] ?? 0);
+    records.push(Uint8Array.of(classNames.indexOf(label), ...planes));
+  }
+  await writeFile(join(folder, 'test_batch.bin'), Buffer.concat(Array.from({ length: 10 }, () => records).flat()));
+  for (const name of ['cat.png', 'cat-1.jpg', 'dog-1.jpg']) {
+    await cp('web/public/samples/cat-ginger.png', join(folder, name));
+  }
+}
+
+/** As somebody copies them out of the page. */
+function readShownExamples(html: string): Map<string, Map<string, string>> {
+  const sections = [...html.matchAll(/<section id="(\w+)">(.*?)<\/section>/gs)].map(([, id = '', section = '']) => {
+    const codes = [...section.matchAll(/<pre data-language="(\w+)"[^>]*><code>(.*?)<\/code><\/pre>/gs)];
+    return [id, new Map(codes.map(([, language = '', code = '']) => [language, unescape(code)]))] as const;
+  });
+  return new Map(sections.filter(([, codes]) => codes.size > 0));
+}
+
+function unescape(text: string): string {
+  return text.replaceAll('&lt;', '<').replaceAll('&gt;', '>').replaceAll('&quot;', '"').replaceAll('&amp;', '&');
+}
+
+/** All numbers of a text, without those in the names of types. */
+function readNumbers(text: string): number[] {
+  const plain = text.replaceAll(/\w+Array\(\d+\)/g, '');
+  return [...plain.matchAll(/-?\d+(\.\d+)?(e[-+]?\d+)?/g)].map(([number]) => Number(number));
+}
 
 /** Runs a module in the project that has the package installed. */
 async function runModule(file: string): Promise<string> {
@@ -73,7 +129,7 @@ describe('the installed package', () => {
     ]);
   });
 
-  test('has declarations that a strict compiler accepts with the example of each page', async () => {
+  test('has declarations that a strict compiler accepts with every example', SLOW, async () => {
     const compilerOptions = {
       target: 'es2022',
       module: 'nodenext',
@@ -93,7 +149,7 @@ describe('the installed package', () => {
       );
       await runIn(folder, TSC, ['--project', name]);
     };
-    await check('client.json', { files: ['client.ts', 'graph-model.ts'] });
+    await check('client.json', { files: ['client.ts', 'graph-model.ts', ...MAIN_ROUTES.map((name) => `${name}.ts`)] });
     await check('browser.json', { files: ['client.ts'], lib: ['es2022', 'dom', 'dom.iterable'] });
     // The declarations of tfjs name types of platforms that this project does not have.
     await check('engine.json', { files: ['engine.ts'], skipLibCheck: true });
@@ -107,7 +163,7 @@ describe('the installed package', () => {
   });
 });
 
-describe('the example of', () => {
+describe('the example of', SLOW, () => {
   test('the client classifies a picture and reads a layer of it', async () => {
     const [classified = '', layer] = (await runModule('client.ts')).split('\n');
     expect(classified).toMatch(/^automobile 0\.9\d+$/);
@@ -132,5 +188,47 @@ describe('the example of', () => {
       console.log([...model.predict({ x: tensor([[1, 2], [-1, 1]]) }).dataSync()].join());`;
     await writeFile(join(folder, 'run-tiny.js'), script);
     expect(await runModule('run-tiny.js')).toBe('9,8,0,3,7,0');
+  });
+});
+
+/** What the answer to the first command of a section has in it. */
+const ANSWERS: Readonly<Record<string, RegExp>> = {
+  classify: /"label":"automobile".*\[\{"label":"automobile".*"file":"cat\.png"/s,
+  classifyJson: /"label":"automobile"/,
+  readActivation: /"layer":\{"name":"layer3"/,
+  computeActivation: /"layer":\{"name":"layer3"/,
+  readExplanation: /"method":"cam".*"method":"occlusion"/s,
+  evaluate: /"type":"progress","n":100,.*"type":"result".*"type":"result","model":.*"n":2,/s,
+};
+
+describe('an example of the docs page', () => {
+  test('is there in every language for each main route', () => {
+    const complete = [...shown].filter(([, { size }]) => size === 3).map(([section]) => section);
+    expect(complete.toSorted()).toEqual(MAIN_ROUTES.toSorted());
+    expect(shown.size).toBeGreaterThan(20);
+    for (const [section, codes] of shown) expect([...codes.keys()][0], section).toBe('Shell');
+  });
+
+  test('in the shell runs, and the server answers it without a problem', SLOW, async () => {
+    for (const [section, codes] of shown) {
+      const { printed } = await runIn(folder, 'bash', ['-euo', 'pipefail', '-c', codes.get('Shell') ?? '']);
+      expect(printed, section).toMatch(ANSWERS[section] ?? /^/);
+      expect(printed, section).not.toMatch(/"code":|^\{"error":/);
+    }
+    expect((await readFile(join(folder, 'layer3.png'))).subarray(1, 4).toString()).toBe('PNG');
+    expect((await readFile(join(folder, 'layer3.npy'))).subarray(1, 6).toString()).toBe('NUMPY');
+    expect((await readFile(join(folder, 'answer.bin'))).toString('latin1')).toContain('"model_name":"resnet18"');
+  });
+});
+
+describeWithPython('an example of the docs page in two languages', () => {
+  test.for(MAIN_ROUTES)('gives the same numbers in Python as in TypeScript: %s', SLOW, async (section) => {
+    await writeFile(join(folder, `${section}.py`), shown.get(section)?.get('Python') ?? '');
+    const { printed } = await runIn(folder, 'python3', [`${section}.py`]);
+    const numbers = readNumbers(await runModule(`${section}.ts`));
+    expect(numbers.length).toBeGreaterThan(2);
+    const expected = readNumbers(printed);
+    expect(numbers.length, printed).toBe(expected.length);
+    numbers.forEach((number, index) => expect(number).toBeCloseTo(expected[index] ?? Number.NaN, 4));
   });
 });
