@@ -1,7 +1,12 @@
 /** The forms in which a layer's values are answered: what a request may ask for, and the body and headers of each. */
 import { z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
-import { activationSchema, type Activation, type LayerDescription } from '../shared/api.ts';
+import {
+  ACTIVATION_HEADERS as HEADERS,
+  activationSchema,
+  type Activation,
+  type LayerDescription,
+} from '../shared/api.ts';
 import { ProductError } from '../shared/errors.ts';
 import { encodePng } from '../shared/image/png-encode.ts';
 import type { LayerEntry } from '../shared/manifest.ts';
@@ -15,14 +20,6 @@ import type { ModelInput } from './model-input.ts';
 import type { TakenModel } from './model-pool/model-pool.ts';
 import { BINARY, refer } from './openapi.ts';
 
-/** Headers that say what the bytes are. */
-const HEADERS = {
-  channels: 'x-activation-channels',
-  shape: 'x-activation-shape',
-  min: 'x-activation-min',
-  max: 'x-activation-max',
-  columns: 'x-activation-columns',
-} as const;
 export const ACTIVATION_HEADERS: readonly string[] = Object.values(HEADERS);
 
 const wholeNumber = (pattern: RegExp, expected: string) =>

@@ -1,6 +1,6 @@
 /**
- * The docs page: the OpenAPI document as HTML for people. One file without scripts and without requests, so it works
- * everywhere and its policy can forbid everything else.
+ * The docs page: the OpenAPI document as HTML for people. One file without requests, so it works everywhere and its policy
+ * can forbid everything else. Its one script is a comfort: the page is whole without it.
  */
 import { API_LIMITS } from '../shared/api.ts';
 import { PREPROCESS_ID } from '../shared/manifest.ts';
@@ -21,7 +21,13 @@ interface Operation {
   parameters?: Parameter[];
   requestBody?: { content: Record<string, MediaType> };
   responses: Record<string, { description: string; content?: Record<string, MediaType> }>;
-  'x-codeSamples'?: { source: string }[];
+  'x-codeSamples'?: CodeSample[];
+}
+
+interface CodeSample {
+  lang: string;
+  label: string;
+  source: string;
 }
 
 interface Parameter {
@@ -42,8 +48,15 @@ interface Route {
   operation: Operation;
 }
 
-/** `host` is put into the examples. The style is returned too, since the page's policy names its hash. */
-export function renderDocs(document: ShownDocument, { host }: { host: string }): { html: string; style: string } {
+export interface DocsPage {
+  html: string;
+  /** What is inline, since the page's policy names its hash. */
+  style: string;
+  script: string;
+}
+
+/** `host` is put into the examples. */
+export function renderDocs(document: ShownDocument, { host }: { host: string }): DocsPage {
   const routes = listRoutes(document);
   const html = `<!doctype html>
 <html lang="en">
@@ -72,10 +85,11 @@ ${renderPictures()}
 ${renderProblems()}
 ${renderSchemas(document)}
 </main>
+<script>${SCRIPT}</script>
 </body>
 </html>
 `;
-  return { html, style: STYLE };
+  return { html, style: STYLE, script: SCRIPT };
 }
 
 function listRoutes({ paths = {} }: ShownDocument): Route[] {
@@ -94,7 +108,7 @@ function renderRoute({ method, path, operation }: Route, host: string): string {
   return `<section id="${operationId}">
 <h2><b>${method.toUpperCase()}</b> <code>${escape(path)}</code> <small>${escape(summary)}</small></h2>
 <p>${escape(description)}</p>
-${samples.map(({ source }) => `<pre><code>${escape(source.replaceAll('HOST', host))}</code></pre>`).join('\n')}
+${renderSamples(samples, { host, operationId })}
 ${renderTable(['Parameter', 'In', 'Values', 'Meaning'], parameters.map(toParameterCells))}
 ${renderTable(['Body', 'Shape'], Object.entries(requestBody?.content ?? {}).map(toMediaCells))}
 ${renderTable(
@@ -108,6 +122,28 @@ ${renderTable(
   ]),
 )}
 </section>`;
+}
+
+/** The same question in several languages, one of them at a time; without `:has` in the browser, all of them. */
+function renderSamples(
+  samples: readonly CodeSample[],
+  { host, operationId }: { host: string; operationId: string },
+): string {
+  if (samples.length === 0) return '';
+  const choices = samples.map(
+    ({ lang, label }, index) =>
+      `<label><input type="radio" name="${operationId}-language" value="${lang}"${index === 0 ? ' checked' : ''}> ${label}</label>`,
+  );
+  const codes = samples.map(
+    ({ lang, label, source }) =>
+      `<pre data-language="${lang}" tabindex="0" role="group" aria-label="${label}"><code>${escape(source.replaceAll('HOST', host))}</code></pre>`,
+  );
+  const [only, ...others] = samples;
+  const bar =
+    others.length === 0
+      ? `<span>${only?.label}</span>`
+      : `<fieldset><legend>Language</legend>${choices.join('')}</fieldset>`;
+  return `<div class="samples"><div class="bar">${bar}</div>${codes.join('\n')}</div>`;
 }
 
 function toParameterCells({ name, in: place, required, description, schema }: Parameter): string[] {
@@ -130,7 +166,7 @@ function renderTable(headings: readonly string[], rows: readonly (readonly strin
   if (rows.length === 0) return '';
   const head = headings.map((heading) => `<th scope="col">${heading}</th>`).join('');
   const body = rows.map((cells) => `<tr>${cells.map((cell) => `<td>${cell}</td>`).join('')}</tr>`).join('\n');
-  return `<div class="table"><table><thead><tr>${head}</tr></thead><tbody>\n${body}\n</tbody></table></div>`;
+  return `<div class="table" tabindex="0" role="group" aria-label="${headings.join(', ')}"><table><thead><tr>${head}</tr></thead><tbody>\n${body}\n</tbody></table></div>`;
 }
 
 const MEBIBYTE = 1024 * 1024;
@@ -212,8 +248,8 @@ function escape(text: string): string {
 }
 
 const STYLE = `
-:root { color-scheme: light dark; --line: light-dark(#d0d4da, #3a4048); --soft: light-dark(#f3f5f7, #1d2126); --link: light-dark(#0b57d0, #8ab4f8); }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 0 auto; padding: 1rem; background: light-dark(#fff, #14171a); color: light-dark(#1b1f24, #e4e7ea); }
+:root { color-scheme: light dark; --line: light-dark(#d0d4da, #3a4048); --soft: light-dark(#f3f5f7, #1d2126); --edge: light-dark(#7d858f, #78818c); --link: light-dark(#0b57d0, #8ab4f8); }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 0 auto; padding: 1rem; overflow-wrap: break-word; background: light-dark(#fff, #14171a); color: light-dark(#1b1f24, #e4e7ea); }
 a { color: var(--link); }
 code, pre { font-family: ui-monospace, monospace; font-size: 0.9em; }
 pre { background: var(--soft); border: 1px solid var(--line); border-radius: 6px; padding: 0.75rem; overflow-x: auto; }
@@ -226,4 +262,42 @@ table { border-collapse: collapse; width: 100%; font-size: 0.9rem; }
 th, td { border-bottom: 1px solid var(--line); padding: 0.35rem 0.75rem 0.35rem 0; text-align: left; vertical-align: top; }
 td:last-child { min-width: 11rem; }
 :target { outline: 2px solid var(--link); outline-offset: 2px; }
+.samples { margin: 0.75rem 0; }
+.bar { display: flex; justify-content: space-between; align-items: center; min-height: 1.9rem; font-size: 0.9rem; }
+.bar fieldset { border: 0; margin: 0; padding: 0; display: flex; flex-wrap: wrap; gap: 0 1.25rem; }
+.bar legend { position: absolute; clip-path: inset(50%); width: 1px; height: 1px; overflow: hidden; white-space: nowrap; }
+.bar label { line-height: 1.75rem; }
+.samples pre { margin: 0.25rem 0; }
+.samples:has(input[value=Shell]:checked) pre:not([data-language=Shell]),
+.samples:has(input[value=Python]:checked) pre:not([data-language=Python]),
+.samples:has(input[value=TypeScript]:checked) pre:not([data-language=TypeScript]) { display: none; }
+.bar button { font: inherit; font-size: 0.85rem; min-width: 4.5rem; padding: 0.15rem 0.6rem; color: inherit; background: var(--soft); border: 1px solid var(--edge); border-radius: 6px; cursor: pointer; }
+`;
+
+/** A language that is chosen once holds for the whole page and the next visit; each example can be copied. */
+const SCRIPT = `
+const KEY = 'docs-language';
+function choose(language) {
+  for (const radio of document.querySelectorAll('.samples input')) if (radio.value === language) radio.checked = true;
+}
+document.addEventListener('change', ({ target }) => {
+  if (!target.closest('.samples')) return;
+  const before = target.getBoundingClientRect().top;
+  choose(target.value);
+  scrollBy(0, target.getBoundingClientRect().top - before);
+  try { localStorage.setItem(KEY, target.value); } catch {}
+});
+try { choose(localStorage.getItem(KEY)); } catch {}
+for (const samples of navigator.clipboard ? document.querySelectorAll('.samples') : []) {
+  const button = document.createElement('button');
+  button.type = 'button';
+  button.textContent = 'Copy';
+  button.addEventListener('click', async () => {
+    const shown = [...samples.querySelectorAll('pre')].find((each) => each.checkVisibility());
+    const copied = navigator.clipboard.writeText(shown.textContent);
+    button.textContent = await copied.then(() => 'Copied', () => 'Failed');
+    setTimeout(() => (button.textContent = 'Copy'), 2000);
+  });
+  samples.querySelector('.bar').append(button);
+}
 `;

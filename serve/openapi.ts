@@ -5,8 +5,9 @@
 import { z, type OpenAPIHono } from '@hono/zod-openapi';
 import * as api from '../shared/api.ts';
 import * as evaluation from '../shared/evaluation-api.ts';
+import type { CodeSamples } from './code-samples.ts';
 import { onlyFields } from './invalid-request.ts';
-import * as oip from './oip/oip-schemas.ts';
+import * as oip from '../shared/oip-api.ts';
 import { PROBLEM_KINDS, type ProblemCode } from './problem.ts';
 
 const COMPONENTS = {
@@ -126,9 +127,14 @@ function errorAnswers(codes: readonly ProblemCode[], content: object): object {
   );
 }
 
-/** A shell command for the docs page; `HOST` stands for the server. */
-export function curl(source: string) {
-  return { 'x-codeSamples': [{ lang: 'Shell', source }] };
+/** A shell command for the docs page, and the same in other languages; `HOST` stands for the server. */
+export function curl(source: string, others?: CodeSamples) {
+  const samples = [{ lang: 'Shell', label: 'curl', source }];
+  if (others !== undefined) {
+    samples.push({ lang: 'Python', label: 'Python', source: others.python.trim() });
+    samples.push({ lang: 'TypeScript', label: 'TypeScript', source: others.typescript.trim() });
+  }
+  return { 'x-codeSamples': samples };
 }
 
 /** The query of a route that has none: any parameter is an error. */

@@ -29,6 +29,27 @@ export const MODEL_MODE_HEADER = 'x-model-mode';
 /** Where a channel's champion answered: `seq` of the pointer that named it. */
 export const MODEL_SEQ_HEADER = 'x-model-seq';
 
+/** Response headers of a layer that is no JSON: what the bytes are. */
+export const ACTIVATION_HEADERS = {
+  channels: 'x-activation-channels',
+  shape: 'x-activation-shape',
+  min: 'x-activation-min',
+  max: 'x-activation-max',
+  columns: 'x-activation-columns',
+} as const;
+
+/** Response headers of an explanation that is a picture: what it shows, and what its colours mean. */
+export const EXPLANATION_HEADERS = {
+  class: 'x-explanation-class',
+  method: 'x-explanation-method',
+  min: 'x-explanation-min',
+  max: 'x-explanation-max',
+  limit: 'x-explanation-limit',
+  scale: 'x-explanation-scale',
+  residual: 'x-explanation-residual',
+  agreement: 'x-explanation-agreement',
+} as const;
+
 export const PROBLEM_MEDIA_TYPE = 'application/problem+json';
 
 /** Codes that a caller may be told: errors of its own, and those of the operator's that it must know. */
@@ -275,6 +296,7 @@ export const readinessSchema = healthSchema.extend({ model: z.string().describe(
 export type Problem = z.infer<typeof problemSchema>;
 export type Prediction = z.infer<typeof predictionSchema>;
 export type Classification = z.infer<typeof classificationSchema>;
+export type BatchClassification = z.infer<typeof batchClassificationSchema>;
 export type LabelList = z.infer<typeof labelListSchema>;
 export type FileResult = z.infer<typeof fileResultSchema>;
 export type LayerDescription = z.infer<typeof layerDescriptionSchema>;
@@ -290,3 +312,6 @@ export type SampleList = z.infer<typeof sampleListSchema>;
 export type ModelReference = z.infer<typeof modelReferenceSchema>;
 export type ChannelEvent = z.infer<typeof channelEventSchema>;
 export type ModelList = z.infer<typeof modelListSchema>;
+export type ModelDetail = z.infer<typeof modelDetailSchema>;
+export type ModelHistory = z.infer<typeof modelHistorySchema>;
+export type Readiness = z.infer<typeof readinessSchema>;

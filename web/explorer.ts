@@ -1,7 +1,6 @@
 /** The page at work: what the views report becomes requests and an address, and the answers go back to the views. */
 import type { Classification, LayerDescription, LayerList } from '../shared/api.ts';
 import { ProductError } from '../shared/errors.ts';
-import { classifyPicture, fetchPicture, readLayer } from './api-client.ts';
 import { findElement } from './element.ts';
 import { explainFailure } from './explain-failure.ts';
 import { planeOf } from './feature-maps.ts';
@@ -24,6 +23,7 @@ import { encodePixels, preparePicture, readInputPixels } from './read-image.ts';
 import type { PictureToSend } from './read-image.ts';
 import { createSampleStrip } from './sample-strip.ts';
 import type { Sample } from './sample-strip.ts';
+import { readLayer, server } from './server.ts';
 import { createShareBar } from './share-bar.ts';
 import { readOwnPicture, readViewState, writeViewState } from './view-state.ts';
 import type { OwnPicture, ViewState } from './view-state.ts';
@@ -144,11 +144,11 @@ export async function explore(options: ExplorerOptions): Promise<void> {
     picture: Blob,
     signal: AbortSignal,
   ): Promise<{ answer: Classification; replacement?: LayerList['model'] }> {
-    const classes = classNames.length;
+    const topK = classNames.length;
     const isNamed = state.model !== undefined || isReplaced || model.id !== answering.id;
-    const answer = await classifyPicture(picture, { classes, model: isNamed ? model.id : undefined, signal });
+    const answer = await server.classify(picture, { topK, model: isNamed ? model.id : undefined, signal });
     if (answer.model.id === model.id) return { answer };
-    const own = await classifyPicture(picture, { classes, model: model.id, signal });
+    const own = await server.classify(picture, { topK, model: model.id, signal });
     isReplaced = true;
     return { answer: own, replacement: answer.model };
   }
@@ -157,7 +157,7 @@ export async function explore(options: ExplorerOptions): Promise<void> {
     source: PictureSource,
     signal: AbortSignal,
   ): Promise<PictureToSend & { note?: string | undefined }> {
-    if (source.kind === 'sample') return { body: await fetchPicture(source.sample.url, signal) };
+    if (source.kind === 'sample') return { body: await server.readSamplePicture(source.sample, { signal }) };
     if (source.kind === 'file') return preparePicture(source.file);
     if (source.kind === 'kept' && source.picture.sent !== undefined) return source.picture.sent;
     // Of a shared picture, and of one's own after a reload, only the small one is left.

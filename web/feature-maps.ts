@@ -1,6 +1,6 @@
 /** One layer's activations, cut into channels. Pure: no DOM, no requests. */
 import type { ChannelStatistics, LayerDescription } from '../shared/api.ts';
-import type { LayerReading } from './api-client.ts';
+import type { LayerReading } from './server.ts';
 import type { ValueRange } from './colour-scale.ts';
 
 export interface FeatureMap {

@@ -1,7 +1,6 @@
 /** The plate of one layer: what the layer is, its channels as a grid, one of them at large, and the scale of colours. */
 import type { LayerDescription } from '../shared/api.ts';
 import { createActivationGrid } from './activation-grid.ts';
-import type { LayerReading } from './api-client.ts';
 import { createChannelDetail } from './channel-detail.ts';
 import type { ValueRange } from './colour-scale.ts';
 import { findElement } from './element.ts';
@@ -9,6 +8,7 @@ import { cutChannels, planeOf } from './feature-maps.ts';
 import type { FeatureMap, FeatureMaps } from './feature-maps.ts';
 import { describeKind } from './layer-words.ts';
 import { formatCount, formatShape } from './number-text.ts';
+import type { LayerReading } from './server.ts';
 
 export interface LayerPlate {
   /**

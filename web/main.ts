@@ -1,12 +1,14 @@
 /** The beginning: asks the server for its model, layers and samples, and hands the page over to the explorer. */
 import type { LayerList } from '../shared/api.ts';
-import { ApiFailure, listLayers, listModels, listSamples, readModel } from './api-client.ts';
+import { ApiError } from '../shared/client/api-error.ts';
 import { findElement } from './element.ts';
 import { explainFailure } from './explain-failure.ts';
 import { explore } from './explorer.ts';
+import type { ListedModel } from './model-choice.ts';
 import { createModelLine, shortenId } from './model-line.ts';
 import { createNotice } from './notice.ts';
 import { createPictureChooser } from './picture-chooser.ts';
+import { server } from './server.ts';
 import { readViewState } from './view-state.ts';
 
 const notice = createNotice();
@@ -23,14 +25,14 @@ async function start(): Promise<void> {
   status.textContent = 'Asking the server for its model …';
   try {
     const [{ models }, answering, { samples, default: defaultSample }] = await Promise.all([
-      listModels(),
-      listLayers(),
-      listSamples(),
+      server.listModels(),
+      server.listLayers(),
+      server.listSamples(),
     ]);
     const { list, isPinned, problem } = await followPin(answering);
     const { model, layers } = list;
     const listed = models.find(({ id }) => id === model.id);
-    const own = listed ?? (await readModel(model.id));
+    const own = listed ?? (await readUnlisted(model.id));
     document.documentElement.removeAttribute('data-failed');
     modelLine.show({ model, layers, classes: own.classNames.length });
     await explore({
@@ -54,6 +56,12 @@ async function start(): Promise<void> {
   }
 }
 
+/** A model that was published and never answered by default. */
+async function readUnlisted(id: string): Promise<ListedModel> {
+  const { modelId, name, classNames } = await server.readModel(id);
+  return { id: modelId, name, classNames };
+}
+
 interface FollowedPin {
   list: LayerList;
   isPinned: boolean;
@@ -66,9 +74,9 @@ async function followPin(answering: LayerList): Promise<FollowedPin> {
   if (model === undefined) return { list: answering, isPinned: false };
   if (model === answering.model.id) return { list: answering, isPinned: true };
   try {
-    return { list: await listLayers(model), isPinned: true };
+    return { list: await server.listLayers({ model }), isPinned: true };
   } catch (error) {
-    if (!(error instanceof ApiFailure) || error.isTemporary) throw error;
+    if (!(error instanceof ApiError) || error.isTemporary) throw error;
     const problem = `This server cannot answer with the model ${shortenId(model)}; it answers with ${answering.model.name}.`;
     return { list: answering, isPinned: false, problem };
   }

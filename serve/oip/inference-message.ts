@@ -8,7 +8,7 @@
 import { ProductError } from '../../shared/errors.ts';
 import { describeValue, readCount, readFlag, readList, readObject, readText, refuse } from './json-value.ts';
 import type { JsonObject } from './json-value.ts';
-import { DATATYPES } from './oip-schemas.ts';
+import { DATATYPES } from '../../shared/oip-api.ts';
 
 export interface InputTensor {
   name: string;

@@ -1,10 +1,10 @@
 /** The answer of an inference request: JSON, or a JSON header followed by the bytes of the outputs that want it so. */
 import { ProductError } from '../../shared/errors.ts';
 import { toDecimal } from '../decimal.ts';
-import type { OipInferenceResponse } from './oip-schemas.ts';
+import { OIP_HEADER_LENGTH, type OipInferenceResponse } from '../../shared/oip-api.ts';
 import { OUTPUT_DATATYPE } from './tensor-contract.ts';
 
-export const HEADER_LENGTH = 'inference-header-content-length';
+export const HEADER_LENGTH = OIP_HEADER_LENGTH;
 
 export interface OutputTensor {
   name: string;

@@ -2,7 +2,7 @@
 import { DEFAULT_CHANNEL } from '../../shared/store.ts';
 import { readHistory } from '../model-pool/model-history.ts';
 import type { ModelPool } from '../model-pool/model-pool.ts';
-import type { OipIndex } from './oip-schemas.ts';
+import type { OipIndex } from '../../shared/oip-api.ts';
 
 type IndexEntry = OipIndex[number];
 

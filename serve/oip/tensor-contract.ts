@@ -2,7 +2,7 @@
 import type { LayerEntry, ModelManifest } from '../../shared/manifest.ts';
 import { LOGITS_LAYER, PROBABILITIES_LAYER } from '../../shared/resnet.ts';
 import { refuse } from './json-value.ts';
-import type { OipModel } from './oip-schemas.ts';
+import type { OipModel } from '../../shared/oip-api.ts';
 import { OIP_LIMITS } from './oip-limits.ts';
 
 export const INPUT_NAME = 'image';

@@ -3,6 +3,7 @@ import { createRoute, z, type RouteHandler } from '@hono/zod-openapi';
 import { layerListSchema } from '../../shared/api.ts';
 import { findLayer } from '../../shared/resnet.ts';
 import { answerView, resolveView, toDescription, VIEW_ANSWER, VIEW_FIELDS } from '../activation-answer.ts';
+import { CODE_SAMPLES } from '../code-samples.ts';
 import { cacheRule, isNotModified, makeEtag } from '../http-cache.ts';
 import { onlyFields } from '../invalid-request.ts';
 import { CHOICE_FIELDS, CHOICE_PROBLEMS } from '../model-choice.ts';
@@ -55,6 +56,7 @@ export const readActivationRoute = createRoute({
     'What a layer puts out for a picture that was classified before, or for a sample. An answer whose model is named by its whole id may be kept for ever; any other is to be asked for again with If-None-Match. With input it is for the caller’s own cache only.',
   ...curl(
     'curl HOST/activations/layer3\ncurl -o layer3.png "HOST/activations/layer3?sample=cat-ginger&format=png&scale=4"\ncurl -o layer3.npy "HOST/activations/layer3?format=npy&top=16"',
+    CODE_SAMPLES.readActivation,
   ),
   request: { params, query: inputQuery },
   responses: {
@@ -70,7 +72,7 @@ export const computeActivationRoute = createRoute({
   operationId: 'computeActivation',
   summary: 'Look into a layer for an uploaded picture',
   description: 'The same for a picture in the body, as it is or as the one file of multipart/form-data.',
-  ...curl('curl --data-binary @car.jpg HOST/activations/layer3'),
+  ...curl('curl --data-binary @car.jpg HOST/activations/layer3', CODE_SAMPLES.computeActivation),
   request: {
     params,
     query: viewQuery,

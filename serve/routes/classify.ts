@@ -12,6 +12,7 @@ import {
 } from '../../shared/api.ts';
 import { rankTop } from '../../shared/classification.ts';
 import { isRequestError, ProductError } from '../../shared/errors.ts';
+import { CODE_SAMPLES } from '../code-samples.ts';
 import { describePredictions, judgeAnswer } from '../prediction.ts';
 import { onlyFields } from '../invalid-request.ts';
 import { CHOICE_FIELDS, CHOICE_PROBLEMS } from '../model-choice.ts';
@@ -40,7 +41,8 @@ const query = onlyFields({
     .optional()
     .openapi({
       param: {
-        description: 'For one picture: json (default), or list, which is only [{label, score}] without the rest.',
+        description:
+          'For one picture: json (default), or list, which is only [{label, score}] without the rest: what clients of Hugging Face’s image classification expect. They need nothing but this address as their endpointUrl.',
       },
     }),
   ...CHOICE_FIELDS,
@@ -54,6 +56,7 @@ export const classifyRoute = createRoute({
   description: `Send a PNG, JPEG or WebP file as the body (the bytes decide, the content type is ignored), or 1 to ${API_LIMITS.filesPerRequest} files as multipart/form-data. With files, the answer has one entry per file in their order, each with its answer or its problem. A picture has at most ${API_LIMITS.bytesPerImage / 2 ** 20} MiB and ${API_LIMITS.pixelsPerImage} pixels, a form ${API_LIMITS.bytesPerRequest / 2 ** 20} MiB; /docs#pictures says what is read and what is refused. The token of an answer is the small picture that the model saw: pass it to /activations/{layer}?input=.`,
   ...curl(
     'curl --data-binary @car.jpg HOST/classify\ncurl --data-binary @car.jpg "HOST/classify?format=list"\ncurl -F file=@car.jpg -F file=@cat.png HOST/classify',
+    CODE_SAMPLES.classify,
   ),
   request: {
     query,

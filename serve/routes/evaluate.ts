@@ -4,6 +4,7 @@ import { EVALUATION_MEDIA_TYPES, evaluationEventSchema, type EvaluationEvent } f
 import { EvaluationMeter } from '../../shared/evaluation-meter.ts';
 import { reportMeasurement } from '../../shared/evaluation-report.ts';
 import { isRequestError, ProductError } from '../../shared/errors.ts';
+import { CODE_SAMPLES } from '../code-samples.ts';
 import { toDecimal } from '../decimal.ts';
 import { onlyFields } from '../invalid-request.ts';
 import { predictCount, readLabelledImages, type LabelledImage } from '../labelled-images.ts';
@@ -28,6 +29,7 @@ export const evaluateRoute = createRoute({
   description: `The same figures as /evaluation has, on your own pictures. Send records of the binary CIFAR-10 layout (${EVALUATION_MEDIA_TYPES.records}: the class, then the planes of a picture of the model's size), lines of {"image": base64, "label": class} (${EVALUATION_MEDIA_TYPES.lines}), or a form of files, with a field "labels" (class names or numbers, with commas) or with names that begin with the class (cat/12.png, cat-12.png). The answer is a stream of events, as lines of JSON or, with Accept: text/event-stream, as server-sent events: start, progress after every ${PROGRESS_IMAGES} pictures, result; or problem, which ends it. Indices are places in the request, from 0. Closing the connection ends the work. A server on Node takes 64 MiB and 25000 pictures, a Worker 8 MiB and 200, because of its time limit; more of these requests at once than the server takes are answered with 503.`,
   ...curl(
     `head -c 307300 test_batch.bin | curl -N -H 'content-type: application/octet-stream' --data-binary @- HOST/evaluate\ncurl -N -F file=@cat-1.jpg -F file=@dog-1.jpg HOST/evaluate`,
+    CODE_SAMPLES.evaluate,
   ),
   request: {
     query: onlyFields(CHOICE_FIELDS),

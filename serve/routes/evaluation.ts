@@ -50,7 +50,7 @@ export const compareModelsRoute = createRoute({
   summary: 'Compare two models image by image',
   description:
     'On the same test set: the exact McNemar test, the images that only one of them has right, the change of each class, and how often they agree. A small p says that the difference is more than chance; two accuracies alone do not.',
-  ...curl('curl HOST/models/previous/compare/champion'),
+  ...curl('curl HOST/models/shipped/compare/champion'),
   request: { query: NO_QUERY, params: z.strictObject({ a: modelName, b: modelName }) },
   responses: {
     200: jsonAnswer('The comparison.', modelComparisonSchema),

@@ -1,10 +1,11 @@
 /** GET and POST /explain: where in a picture a class is seen, and which channels see it. */
 import { createRoute, z, type RouteHandler } from '@hono/zod-openapi';
 import type { Context } from 'hono';
-import { API_LIMITS, explanationSchema, occlusionSchema } from '../../shared/api.ts';
+import { API_LIMITS, EXPLANATION_HEADERS as HEADERS, explanationSchema, occlusionSchema } from '../../shared/api.ts';
 import { ProductError } from '../../shared/errors.ts';
 import { encodePng } from '../../shared/image/png-encode.ts';
 import { encodeInputToken } from '../../shared/image/token.ts';
+import { CODE_SAMPLES } from '../code-samples.ts';
 import { drawOverlay, LARGEST_OVERLAY_SCALE, SCALE_WORDS } from '../explanation-view.ts';
 import { explainByMap, explainByOcclusion, type Explained, type Question } from '../explanation.ts';
 import { cacheRule, isNotModified, makeEtag } from '../http-cache.ts';
@@ -16,17 +17,6 @@ import { BINARY, curl, RUN_PROBLEMS, PICTURE_PROBLEMS, problemAnswers, referToOn
 import { readOnePicture } from '../request-body.ts';
 import { takeModel, type Services } from '../services.ts';
 
-/** Headers of a picture: what it shows, and what its colours mean. */
-const HEADERS = {
-  class: 'x-explanation-class',
-  method: 'x-explanation-method',
-  min: 'x-explanation-min',
-  max: 'x-explanation-max',
-  limit: 'x-explanation-limit',
-  scale: 'x-explanation-scale',
-  residual: 'x-explanation-residual',
-  agreement: 'x-explanation-agreement',
-} as const;
 export const EXPLANATION_HEADERS: readonly string[] = Object.values(HEADERS);
 
 const METHODS = ['cam', 'occlusion'] as const;
@@ -116,6 +106,7 @@ export const readExplanationRoute = createRoute({
     'Where a class is seen in a picture that was classified before, or in a sample, and how much each channel of the last maps adds to its logit. It is kept by the rules of /activations/{layer}.',
   ...curl(
     'curl HOST/explain\ncurl -o cat.png "HOST/explain?sample=cat-ginger&class=cat&format=png"\ncurl "HOST/explain?sample=cat-ginger&method=occlusion&patch=8&stride=4"',
+    CODE_SAMPLES.readExplanation,
   ),
   request: { query: inputQuery },
   responses: {

@@ -4,6 +4,7 @@ import type { Context, Handler } from 'hono';
 import { ProductError } from '../../shared/errors.ts';
 import { sizeOf } from '../../shared/resnet.ts';
 import type { Classifier } from '../classifier.ts';
+import { CODE_SAMPLES, type CodeSamples } from '../code-samples.ts';
 import { parseJsonText, parseMessage } from '../oip/inference-message.ts';
 import { resolveRequest, type InferenceRequest } from '../oip/inference-request.ts';
 import { HEADER_LENGTH, writeAnswer, type OutputTensor } from '../oip/inference-response.ts';
@@ -11,7 +12,7 @@ import { readFlag, readObject } from '../oip/json-value.ts';
 import { findVersion, listVersions, takeVersion, VERSIONS_NOTE, type VersionName } from '../oip/model-version.ts';
 import { OIP_ROOT } from '../oip/oip-error.ts';
 import { OIP_LIMITS } from '../oip/oip-limits.ts';
-import * as schemas from '../oip/oip-schemas.ts';
+import * as schemas from '../../shared/oip-api.ts';
 import { ACCEPTED_ENCODINGS, readOipBody } from '../oip/read-body.ts';
 import { listIndex } from '../oip/repository-index.ts';
 import * as contract from '../oip/tensor-contract.ts';
@@ -31,6 +32,7 @@ interface OipRoute {
   summary: string;
   description: string;
   sample?: string;
+  samples?: CodeSamples;
   request?: NonNullable<RouteConfig['request']>['body'];
   response: { description: string; content: object };
   errors: readonly ProblemCode[];
@@ -48,7 +50,8 @@ const BODY_ERRORS = [
 /** The protocol's `/v2`, which its OpenAPI document spells `/v2/`, and its routes, each documented. */
 export function registerOip(app: OpenAPIHono, services: Services): void {
   for (const route of listRoutes(services)) {
-    const { method, path, operationId, summary, description, sample, request, response, errors, handler } = route;
+    const { method, path, operationId, summary, description, sample, samples, request, response, errors, handler } =
+      route;
     const fullPath = OIP_ROOT + path;
     app.openAPIRegistry.registerPath({
       method,
@@ -56,7 +59,7 @@ export function registerOip(app: OpenAPIHono, services: Services): void {
       operationId,
       summary,
       description,
-      ...(sample === undefined ? {} : curl(sample)),
+      ...(sample === undefined ? {} : curl(sample, samples)),
       request: { params: paramsOf(path), ...(request === undefined ? {} : { body: request }) },
       responses: { 200: response, ...oipErrors(errors) },
     });
@@ -173,6 +176,7 @@ function modelRoutes(services: Services, version: '' | '/versions/:version'): Oi
       summary: `Ask ${which}`,
       description: `Images of the model’s own size (see the metadata) as UINT8, up to ${batch} in one request of up to ${bodyBytes} bytes, as JSON or as bytes (Inference-Header-Content-Length); the body may be compressed (${ACCEPTED_ENCODINGS}). Outputs are logits, probs and every layer by its name, as FP32.`,
       sample: `head -c 3072 /dev/urandom |\n  curl -H 'Inference-Header-Content-Length: 0' --data-binary @- -o answer.bin ${example}/infer`,
+      ...(isVersioned ? {} : { samples: CODE_SAMPLES.oipInfer }),
       request: {
         required: true,
         content: {

@@ -4,7 +4,7 @@
  */
 import { beforeAll, describe, expect, test } from 'vitest';
 import { OIP_LIMITS } from '../../serve/oip/oip-limits.ts';
-import { oipErrorSchema, oipInferenceResponseSchema, oipModelSchema } from '../../serve/oip/oip-schemas.ts';
+import { oipErrorSchema, oipInferenceResponseSchema, oipModelSchema } from '../../shared/oip-api.ts';
 import { activationSchema, modelDetailSchema } from '../../shared/api.ts';
 import { decodeInputToken } from '../../shared/image/token.ts';
 import type { ModelManifest } from '../../shared/manifest.ts';

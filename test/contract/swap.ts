@@ -3,7 +3,7 @@
  * as a release does it, and nothing but requests and answers is looked at.
  */
 import { beforeAll, describe, expect, test } from 'vitest';
-import { oipInferenceResponseSchema, oipModelSchema } from '../../serve/oip/oip-schemas.ts';
+import { oipInferenceResponseSchema, oipModelSchema } from '../../shared/oip-api.ts';
 import { classificationSchema, modelHistorySchema, modelListSchema } from '../../shared/api.ts';
 import { channelPath, DEFAULT_CHANNEL, historyPath, modelFilePath, type Channel } from '../../shared/store.ts';
 import { readTinyFiles, tinyArchitecture, type ModelFiles } from '../support/tiny-model.ts';

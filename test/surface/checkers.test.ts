@@ -11,7 +11,16 @@ import { z } from 'zod';
 
 const REPOSITORY = resolve(import.meta.dirname, '../..');
 const PLANTED = join(import.meta.dirname, 'planted');
-const PROJECTS = ['shared', 'shared/image', 'shared/engine', 'train', 'serve', 'serve/tsconfig.node.json', 'web'];
+const PROJECTS = [
+  'shared',
+  'shared/image',
+  'shared/engine',
+  'shared/client',
+  'train',
+  'serve',
+  'serve/tsconfig.node.json',
+  'web',
+];
 const SETTINGS = [
   ...PROJECTS.map((project) => (project.endsWith('.json') ? project : `${project}/tsconfig.json`)),
   'tsconfig.base.json',
@@ -100,6 +109,7 @@ describe('a wrong import', () => {
     ['shared/imports-web.ts', NOT_IN_PROJECT, 'imports nobody but zod'],
     ['shared/imports-node.ts', NO_SUCH_MODULE, 'imports nobody but zod'],
     ['shared/image/imports-train.ts', NOT_IN_PROJECT, 'the same on every platform'],
+    ['shared/client/imports-serve.ts', NOT_IN_PROJECT, 'the same on every platform'],
     ['train/imports-serve.ts', NOT_IN_PROJECT, 'only in the model folder that it writes'],
     ['train/imports-web.ts', NOT_IN_PROJECT, 'only in the model folder that it writes'],
     ['serve/imports-train.ts', NOT_IN_PROJECT, 'only in the model folder that it reads'],

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { ChannelStatistics } from '../../shared/api.ts';
-import type { LayerReading } from '../../web/api-client.ts';
+import type { LayerReading } from '../../web/server.ts';
 import { cutChannels, planeOf } from '../../web/feature-maps.ts';
 
 function statisticsOf(channel: number, min: number, max: number): ChannelStatistics {

@@ -11,21 +11,19 @@ import {
   listLayerEntries,
   MANIFEST_FILE,
   MANIFEST_VERSION,
-  MAX_SHARD_BYTES,
   modelContract,
   PREPROCESS_ID,
-  TOPOLOGY_FILE,
 } from '../../shared/manifest.ts';
 import type { AbstentionRule, ModelFile, ModelManifest, Provenance } from '../../shared/manifest.ts';
 import type { Normalization } from '../../shared/normalize.ts';
 import { buildLayerTable, INPUT_LAYER, LOGITS_LAYER, PROBABILITIES_LAYER } from '../../shared/resnet.ts';
 import { buildGraph } from './build-graph.ts';
 import type { Weights } from './build-graph.ts';
-import { encodeWeight } from './encode-weights.ts';
-import type { EncodedWeight, WeightSpec, WeightType } from './encode-weights.ts';
+import { encodeGraphModel } from './encode-graph-model.ts';
+import type { GraphModelSignature } from './encode-graph-model.ts';
+import type { WeightType } from './encode-weights.ts';
 import { buildFoldedGraph } from './fold.ts';
-import { tensorShape } from './graph-def.ts';
-import type { Graph, TensorShape } from './graph-def.ts';
+import type { Graph } from './graph-def.ts';
 
 /** Everything that a model folder says, before it has a form. */
 export interface ModelSource {
@@ -46,26 +44,6 @@ export interface ModelForm {
   weightType: WeightType;
   isFolded: boolean;
 }
-
-/** What `model.json` holds; the format of `loadGraphModel`. */
-export interface ModelTopology {
-  format: 'graph-model';
-  generatedBy: string;
-  convertedBy: string;
-  signature: { inputs: Record<string, SignatureEntry>; outputs: Record<string, SignatureEntry> };
-  modelTopology: { node: Graph['nodes']; library: Record<string, never>; versions: { producer: number } };
-  weightsManifest: { paths: string[]; weights: WeightSpec[] }[];
-}
-
-interface SignatureEntry {
-  name: string;
-  dtype: 'DT_FLOAT';
-  tensorShape: TensorShape;
-}
-
-const CONVERTER = 'resnet18-edge';
-/** GraphDef version of a recent TensorFlow; TensorFlow.js shows it as `modelVersion` and decides nothing by it. */
-const GRAPH_PRODUCER = 1482;
 
 /**
  * Write a complete model folder.
@@ -91,13 +69,10 @@ export async function stageModel(
   await rm(staged, { recursive: true, force: true });
   await mkdir(staged, { recursive: true });
   try {
-    const encoded = graph.weights.map((weight) => encodeWeight(weight, form.weightType));
-    const shards = splitIntoShards(encoded.map(({ bytes }) => bytes));
-    const paths = shards.map((_, index) => `group1-shard${index + 1}of${shards.length}.bin`);
-    const topology = Buffer.from(JSON.stringify(describeTopology(source.architecture, graph, encoded, paths)));
-    const files: ModelFile[] = [await writeModelFile(staged, TOPOLOGY_FILE, topology)];
-    for (const [index, shard] of shards.entries()) {
-      files.push(await writeModelFile(staged, paths[index] ?? '', shard));
+    const files: ModelFile[] = [];
+    const signature = describeSignature(source.architecture);
+    for (const { path: name, bytes } of encodeGraphModel(graph, { signature, weightType: form.weightType })) {
+      files.push(await writeModelFile(staged, name, bytes));
     }
     const contract: Omit<ModelManifest, 'modelId'> = {
       formatVersion: MANIFEST_VERSION,
@@ -167,38 +142,14 @@ function formGraph(source: ModelSource, form: ModelForm): { graph: Graph; layers
   return { graph, layers };
 }
 
-function describeTopology(
-  architecture: Architecture,
-  graph: Graph,
-  encoded: readonly EncodedWeight[],
-  paths: string[],
-): ModelTopology {
-  const entry = (node: string, shape: readonly number[]): SignatureEntry => ({
-    name: `${node}:0`,
-    dtype: 'DT_FLOAT',
-    tensorShape: tensorShape([-1, ...shape]),
-  });
-  const { inputShape, classes } = architecture;
+function describeSignature({ inputShape, classes }: Architecture): GraphModelSignature {
   return {
-    format: 'graph-model',
-    generatedBy: CONVERTER,
-    convertedBy: CONVERTER,
-    signature: {
-      inputs: { [INPUT_LAYER]: entry(INPUT_LAYER, inputShape) },
-      outputs: { logits: entry(LOGITS_LAYER, [classes]), probs: entry(PROBABILITIES_LAYER, [classes]) },
+    inputs: { [INPUT_LAYER]: { node: INPUT_LAYER, shape: inputShape } },
+    outputs: {
+      logits: { node: LOGITS_LAYER, shape: [classes] },
+      probs: { node: PROBABILITIES_LAYER, shape: [classes] },
     },
-    modelTopology: { node: graph.nodes, library: {}, versions: { producer: GRAPH_PRODUCER } },
-    weightsManifest: [{ paths, weights: encoded.map(({ spec }) => spec) }],
   };
-}
-
-/** The parts one after the other, cut into shards of at most {@link MAX_SHARD_BYTES}. */
-export function splitIntoShards(parts: readonly Uint8Array[]): Uint8Array[] {
-  const all = Buffer.concat(parts);
-  const count = Math.max(1, Math.ceil(all.length / MAX_SHARD_BYTES));
-  return Array.from({ length: count }, (_, index) =>
-    all.subarray(index * MAX_SHARD_BYTES, (index + 1) * MAX_SHARD_BYTES),
-  );
 }
 
 async function writeModelFile(folder: string, file: string, bytes: Uint8Array): Promise<ModelFile> {

@@ -4,8 +4,8 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { MAX_SHARD_BYTES } from '../../../shared/manifest.ts';
 import { buildLayerTable } from '../../../shared/resnet.ts';
 import { buildGraph } from '../../../train/convert/build-graph.ts';
-import { splitIntoShards, writeModel } from '../../../train/convert/write-model.ts';
-import type { ModelTopology } from '../../../train/convert/write-model.ts';
+import { splitIntoShards, type ModelTopology } from '../../../train/convert/encode-graph-model.ts';
+import { writeModel } from '../../../train/convert/write-model.ts';
 import {
   randomWeights,
   tinyArchitecture,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { encodeNpy } from '../../serve/activation-bytes.ts';
-import { parseNpy } from '../../web/npy-array.ts';
+import { encodeNpy } from '../../../serve/activation-bytes.ts';
+import { parseNpy } from '../../../shared/client/npy-array.ts';
 
 /** A file of NumPy with any header: `np.save` writes the same bytes for the same header. */
 function makeFile(header: string, values: readonly number[]): Uint8Array<ArrayBuffer> {

@@ -1,9 +1,12 @@
 /**
  * Bodies of the Open Inference Protocol v2 as the API's document describes them (kserve/open-inference-protocol,
- * inference_rest.md, and Triton's binary tensor data extension). Requests are read by `inference-message.ts`, which says
- * what is wrong with them in the protocol's words.
+ * inference_rest.md, and Triton's binary tensor data extension). The server reads requests by hand, to say what is wrong with
+ * them in the protocol's words.
  */
 import { z } from 'zod';
+
+/** Request and answer: length of the JSON before the tensors' bytes, or 0 for bytes alone. */
+export const OIP_HEADER_LENGTH = 'inference-header-content-length';
 
 /** Of the protocol's tensors, and BF16 of Triton's. */
 export const DATATYPES = [
@@ -88,6 +91,7 @@ export const oipIndexSchema = z.array(
   }),
 );
 
+export type OipServer = z.infer<typeof oipServerSchema>;
 export type OipModel = z.infer<typeof oipModelSchema>;
 export type OipInferenceResponse = z.infer<typeof oipInferenceResponseSchema>;
 export type OipIndex = z.infer<typeof oipIndexSchema>;

@@ -3,7 +3,7 @@
 export interface NpyArray {
   shape: readonly number[];
   /** Row-major; a copy. */
-  values: Float32Array;
+  values: Float32Array<ArrayBuffer>;
 }
 
 const MAGIC = [0x93, ...new TextEncoder().encode('NUMPY')];

@@ -1,0 +1,6 @@
+/** What the package exports as `resnet18-edge/engine`. */
+export { EDGE_BACKEND, startEdgeBackend, type EdgeBackend, type EdgeMemory } from './backend.ts';
+export { chooseVariant, type KernelVariant } from './kernel-module.ts';
+export type { EngineMode } from './layout.ts';
+export { edgeModelHandler, type EdgeModelFile, type EdgeModelOptions } from './model-handler.ts';
+export { ProductError } from '../errors.ts';

@@ -1,0 +1,3 @@
+import { WORD } from '../word.ts';
+
+export const REQUEST: string = WORD;

@@ -1,0 +1,3 @@
+import { APP } from '../../serve/app.ts';
+
+export const FROM_SERVE: string = APP;
