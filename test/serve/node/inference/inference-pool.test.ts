@@ -242,7 +242,7 @@ test('a request whose caller hangs up while it waits is taken out of the queue',
   const leaving = send(small, caller.signal);
   await expect.poll(countAdmitted, { timeout: 20_000, interval: 1 }).toBe(5);
   caller.abort();
-  await expect(leaving).rejects.toThrow();
+  await expect(leaving).rejects.toThrow('aborted');
   expect(await Promise.all(busy)).toEqual([200, 200, 200, 200]);
   await expect.poll(() => server.inference.read(), { timeout: 20_000 }).toMatchObject({ abandoned: 1, runs: 4 });
   expect(await send(small)).toBe(200);
