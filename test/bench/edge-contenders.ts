@@ -136,23 +136,42 @@ interface Ort {
 
 /** onnxruntime on one thread: native where it is set up, and its web build where ONNXRUNTIME_WEB names its folder. */
 export async function loadOnnxContenders(folder: string): Promise<Contender[]> {
-  const file = encodeOnnxModel(toSource(await readModel(folder)), { hasLayerOutputs: false });
-  const { inputShape } = (await readModel(folder)).manifest.architecture;
-  const options = { intraOpNumThreads: 1, interOpNumThreads: 1, graphOptimizationLevel: 'all' };
+  const { file, inputShape } = await readOnnx(folder);
   const contenders: Contender[] = [];
   if (isOnnxruntimeSetUp()) {
-    const native = loadOnnxruntime() as unknown as Ort;
-    const session = await native.InferenceSession.create(file, { ...options, executionProviders: ['cpu'] });
-    contenders.push({ name: 'onnxruntime-node', classify: toClassify(native, session, inputShape) });
+    contenders.push({ name: 'onnxruntime-node', classify: await loadOnnxNative(folder, { threads: 1 }) });
   }
   const webFolder = process.env['ONNXRUNTIME_WEB'];
   if (webFolder !== undefined) {
     const web = createRequire(join(webFolder, 'package.json'))('onnxruntime-web') as Ort;
     if (web.env.wasm !== undefined) web.env.wasm.numThreads = 1;
-    const session = await web.InferenceSession.create(file, { ...options, executionProviders: ['wasm'] });
+    const session = await web.InferenceSession.create(file, sessionOptions('wasm', 1));
     contenders.push({ name: 'onnxruntime-web', classify: toClassify(web, session, inputShape) });
   }
   return contenders;
+}
+
+async function readOnnx(folder: string): Promise<{ file: Uint8Array; inputShape: readonly number[] }> {
+  const read = await readModel(folder);
+  const file = encodeOnnxModel(toSource(read), { hasLayerOutputs: false });
+  return { file, inputShape: read.manifest.architecture.inputShape };
+}
+
+function sessionOptions(provider: 'cpu' | 'wasm', threads: number): Record<string, unknown> {
+  return {
+    intraOpNumThreads: threads,
+    interOpNumThreads: 1,
+    graphOptimizationLevel: 'all',
+    executionProviders: [provider],
+  };
+}
+
+/** Native onnxruntime with so many threads for one picture. Errors: `engine/unavailable` where it is not set up. */
+export async function loadOnnxNative(folder: string, { threads }: { threads: number }): Promise<Classify> {
+  const native = loadOnnxruntime() as unknown as Ort;
+  const { file, inputShape } = await readOnnx(folder);
+  const session = await native.InferenceSession.create(file, sessionOptions('cpu', threads));
+  return toClassify(native, session, inputShape);
 }
 
 function toClassify({ Tensor: OrtTensor }: Ort, session: OrtSession, inputShape: readonly number[]): Classify {

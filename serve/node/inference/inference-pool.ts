@@ -121,16 +121,16 @@ export function createInferencePool(options: InferencePoolOptions): InferencePoo
   }
 
   function hearOfLoad(seat: Seat, model: PooledModel, answer: ThreadAnswer): void {
+    // It may have been given up meanwhile.
+    const isWanted = models.has(model);
     if (answer.kind === 'refused') {
-      const error = toError(answer);
       model.refusedBy.add(seat);
-      if (model.loading !== undefined) giveUp(model, error);
-      else reportError(error);
+      if (model.loading !== undefined) giveUp(model, toError(answer));
+      else if (isWanted) reportError(toError(answer));
       return;
     }
     if (answer.kind !== 'loaded') throw new Error('internal: a thread that loads says something else');
-    // It may have been given up meanwhile.
-    if (!models.has(model)) return order(seat, { kind: 'free', model: model.number });
+    if (!isWanted) return order(seat, { kind: 'free', model: model.number });
     model.loadedIn.add(seat);
     model.parts ??= answer.parts;
     settleIfLoaded(model);

@@ -4,6 +4,7 @@ import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import type { ModelResult, ModelRunner, ModelTask } from '../../../../serve/classifier.ts';
 import { createInferencePool, type InferencePool } from '../../../../serve/node/inference/inference-pool.ts';
 import { readPoolSettings } from '../../../../serve/node/inference/pool-settings.ts';
+import { startServer } from '../../../../serve/node/server.ts';
 import { compileWasmModules, type WasmModules } from '../../../../serve/node/wasm-modules.ts';
 import { encodePng } from '../../../../shared/image/png-encode.ts';
 import { makeSharedFolder } from '../../../support/temporary-folder.ts';
@@ -58,7 +59,7 @@ function logitsOf({ values }: ModelResult): Float32Array {
 
 /** A picture that takes a thread some tenths of a second. */
 function drawLargePicture(): Promise<Uint8Array<ArrayBuffer>> {
-  return encodePng({ width: 2000, height: 2000, channels: 1, pixels: randomBytes(2000 * 2000) });
+  return encodePng({ width: 1500, height: 1500, channels: 1, pixels: randomBytes(1500 * 1500) });
 }
 
 describe('the threads that run models', () => {
@@ -211,6 +212,40 @@ describe('the threads that run models', () => {
     expect(new Set(expected.values()).size).toBe(2);
     expect(logged).toEqual([]);
   });
+});
+
+test('a request whose caller hangs up while it waits is taken out of the queue', { timeout: 120_000 }, async () => {
+  const server = await startServer({
+    host: '127.0.0.1',
+    port: 0,
+    store: folders[0] ?? '',
+    page: 'web/dist',
+    pool: { threads: 1 },
+    reportError: (error) => {
+      throw error;
+    },
+  });
+  onTestFinished(() => server.close());
+  await server.ready;
+  const send = (body: Uint8Array<ArrayBuffer>, signal?: AbortSignal): Promise<number> =>
+    fetch(`${server.url}/classify`, { method: 'POST', body, signal: signal ?? null }).then(({ status }) => status);
+  const small = await encodePng({ width: 8, height: 8, channels: 1, pixels: new Uint8Array(64) });
+  const large = await drawLargePicture();
+  // The thread is busy with these for as long as it takes.
+  const busy = Array.from({ length: 4 }, () => send(large));
+  const countAdmitted = (): number => {
+    const { runs, busyThreads, waiting } = server.inference.read();
+    return runs + busyThreads + waiting;
+  };
+  await expect.poll(countAdmitted, { timeout: 20_000, interval: 1 }).toBe(4);
+  const caller = new AbortController();
+  const leaving = send(small, caller.signal);
+  await expect.poll(countAdmitted, { timeout: 20_000, interval: 1 }).toBe(5);
+  caller.abort();
+  await expect(leaving).rejects.toThrow('aborted');
+  expect(await Promise.all(busy)).toEqual([200, 200, 200, 200]);
+  await expect.poll(() => server.inference.read(), { timeout: 20_000 }).toMatchObject({ abandoned: 1, runs: 4 });
+  expect(await send(small)).toBe(200);
 });
 
 test('the settings are whole numbers, with a thread for each core and a queue for each thread', () => {

@@ -1,0 +1,89 @@
+/** The proofs of `npm run soak` in small: tiny models, a few seconds, a real server process. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, expect, onTestFinished, test } from 'vitest';
+import { oipErrorSchema } from '../../serve/oip/oip-schemas.ts';
+import { createRandom } from '../../train/random.ts';
+import { makeSharedFolder } from '../support/temporary-folder.ts';
+import { tinyArchitecture, writeTinyModel } from '../support/tiny-model.ts';
+import { killAtRandom } from './kill-proof.ts';
+import { judgeOverload, measureCapacity, sendAndWatch } from './load-proof.ts';
+import { post } from './open-loop.ts';
+import { startServerProcess, type ServerProcess } from './server-process.ts';
+import { swapUnderLoad } from './swap-proof.ts';
+import { publishTwoModels, type TwoModels } from './two-models.ts';
+
+const CLIENTS = 16;
+const body = readFileSync('web/public/samples/automobile-red.png');
+let models: TwoModels;
+
+beforeAll(async () => {
+  const root = await makeSharedFolder();
+  const folders = [1, 2].map((seed) => join(root, `model-${seed}`)) as [string, string];
+  for (const [index, folder] of folders.entries()) {
+    await writeTinyModel(folder, { seed: index + 1, architecture: tinyArchitecture({ classes: 10 }) });
+  }
+  models = await publishTwoModels(folders, body);
+});
+
+async function start(environment: Record<string, string> = {}): Promise<ServerProcess> {
+  const server = await startServerProcess({ MODEL_STORE: models.store, THREADS: '2', ...environment });
+  onTestFinished(() => server.end('SIGKILL'));
+  return server;
+}
+
+test('a load below the limit is answered without an error', { timeout: 120_000 }, async () => {
+  const server = await start();
+  const capacity = await measureCapacity(server, { body, clients: CLIENTS, seconds: 1 });
+  expect(capacity).toBeGreaterThan(0);
+  const perSecond = Math.max(5, capacity / 3);
+  const result = await sendAndWatch(server, { body, clients: CLIENTS, perSecond, seconds: 3, judge: models.judge });
+  expect(result).toMatchObject({ faults: [], byStatus: { 200: result.sent } });
+  expect(result.sent).toBeGreaterThanOrEqual(15);
+  expect(server.output).not.toMatch(/error/i);
+});
+
+test(
+  'a load above the limit is refused with the time to come back, in the words of each protocol, and then it goes on',
+  { timeout: 120_000 },
+  async () => {
+    const server = await start({ THREADS: '1', QUEUE_LIMIT: '1' });
+    const judge = judgeOverload(models.judge);
+    const flood = await sendAndWatch(server, { body, clients: 64, perSecond: 1000, seconds: 1, judge });
+    expect(flood.faults).toEqual([]);
+    expect(flood.byStatus).toEqual({ 200: expect.any(Number), 503: expect.any(Number) });
+
+    const [height, width] = [8, 8];
+    const data = Array(height * width * 3).fill(100);
+    const request = { inputs: [{ name: 'image', datatype: 'UINT8', shape: [1, height, width, 3], data }] };
+    const infer = new TextEncoder().encode(JSON.stringify(request));
+    const answers = await Promise.all(
+      Array.from({ length: 64 }, () => post(`${server.url}/v2/models/resnet18/infer`, infer)),
+    );
+    const refused = answers.filter(({ status }) => status === 503);
+    expect(refused.length).toBeGreaterThan(0);
+    for (const { headers, body: text } of refused) {
+      expect(headers['retry-after']).toBe('1');
+      expect(oipErrorSchema.parse(JSON.parse(text)).error).toMatch(/^1 requests wait already/);
+    }
+    expect(answers.filter(({ status }) => status === 200).length).toBe(answers.length - refused.length);
+    expect(models.judge(await post(`${server.url}/classify`, body))).toBeUndefined();
+    expect(server.output).not.toMatch(/error/i);
+  },
+);
+
+test('no answer is mixed and none fails while the champion changes under load', { timeout: 120_000 }, async () => {
+  const server = await start({ POINTER_TTL_MS: '0' });
+  const result = await swapUnderLoad(server, models, { body, swaps: 10, perSecond: 20, clients: CLIENTS });
+  expect(result).toMatchObject({ faults: [], byStatus: { 200: result.sent } });
+  expect(result.resident.length).toBe(10);
+  expect(server.output).not.toMatch(/error/i);
+});
+
+test('a killed server and a killed promotion leave a store that is whole', { timeout: 300_000 }, async () => {
+  const environment = { THREADS: '1' };
+  const result = await killAtRandom(models, { body, kills: 6, random: createRandom(3), environment });
+  expect(result.servers + result.promotions).toBeGreaterThanOrEqual(6);
+  expect(result.servers).toBeGreaterThanOrEqual(2);
+  expect(result.seq).toBeGreaterThan(4);
+});
