@@ -1,4 +1,6 @@
 /** The beginning: asks the server for its model, layers and samples, and hands the page over to the explorer. */
+// Before all that makes a schema.
+import './validator.ts';
 import type { LayerList } from '../shared/api.ts';
 import { ApiError } from '../shared/client/api-error.ts';
 import { findElement } from './element.ts';

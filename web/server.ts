@@ -1,11 +1,7 @@
 /** The server of this page, and what the page asks it for in its own way. */
-import { z } from 'zod';
 import type { Activation } from '../shared/api.ts';
 import { Client } from '../shared/client/client.ts';
 import type { ActivationArray } from '../shared/client/layer-answer.ts';
-
-// Compiled validators need `new Function`, which a content security policy may forbid.
-z.config({ jitless: true });
 
 export const server = new Client(new URL('.', location.href));
 
