@@ -6,17 +6,18 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { main } from 'assemblyscript/asc';
 import { emitMatrixTiles, type MatrixTileVariant } from './shared/engine/emit-matrix-tile.ts';
+import { emitTransforms } from './shared/engine/emit-transforms.ts';
 
 const SOURCES = 'shared/engine/kernels';
 const OUTPUT = 'shared/engine/wasm';
 
 const VARIANTS: Readonly<Record<string, MatrixTileVariant>> = {
   /** Workers, Node 24, today's browsers. */
-  relaxed: { relaxed: true, streams: 4, unroll: 4 },
+  relaxed: { relaxed: true, streams: 4, unroll: 4, isWide: true },
   /** V8 before 13 (Node 22): it reorders unrolled loops and then spills. */
-  'relaxed-short': { relaxed: true, streams: 2, unroll: 1 },
+  'relaxed-short': { relaxed: true, streams: 2, unroll: 1, isWide: false },
   /** Where relaxed SIMD is missing (Node 20, some Safari). */
-  simd: { relaxed: false, streams: 4, unroll: 4 },
+  simd: { relaxed: false, streams: 4, unroll: 4, isWide: false },
 };
 
 /** Bytes of each module by file name. */
@@ -30,14 +31,17 @@ export async function compileEngine(): Promise<Map<string, Uint8Array>> {
 }
 
 async function compile(variant: MatrixTileVariant): Promise<Uint8Array> {
-  const tiles = emitMatrixTiles(variant);
+  const written = new Map([
+    ['matrix-tiles.ts', emitMatrixTiles(variant)],
+    ['transforms.ts', emitTransforms(variant.relaxed)],
+  ]);
   let bytes: Uint8Array | undefined;
   const messages: string[] = [];
   const features = variant.relaxed ? ['--enable', 'relaxed-simd'] : [];
   // -O1: higher levels nest the sums of an unrolled loop, and V8 then runs out of registers (twice as slow).
   const flags = ['--outFile', 'edge.wasm', '--enable', 'simd', ...features, '--runtime', 'stub', '--noAssert', '-O1'];
   const { error } = await main(['module.ts', ...flags], {
-    readFile: (name) => (name === 'matrix-tiles.ts' ? tiles : readSource(name)),
+    readFile: (name) => written.get(name) ?? readSource(name),
     writeFile: (name, contents) => {
       if (name === 'edge.wasm' && contents instanceof Uint8Array) bytes = contents;
     },

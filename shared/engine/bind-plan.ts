@@ -190,20 +190,21 @@ class PlanBinder {
     const v = this.#arena + this.#plan.points;
     const m = this.#arena + this.#plan.products;
     const vPlane = planeBytes(block, source.pixelBytes);
-    const mPlane = planeBytes(block, target.pixelBytes);
+    const mRow = kernel.channels * 4;
+    const mPlane = planeBytes(block, mRow);
     const calls: (() => void)[] = [];
     for (let start = 0; start < count; start += block) {
       const tiles = Math.min(block, count - start);
       const read = [code, first, source.rowBytes, source.pixelBytes, across, tile * stride, start, tiles, v, vPlane];
-      const multiply = [
-        ...[isInt16 ? 1 : 0, points, matrices, v, vPlane, padTiles(tiles), source.pixelBytes],
-        ...[kernel.address, kernel.planeBytes, kernel.streamBytes, kernel.panelBytes, kernel.scales],
-        ...[m, mPlane, target.depth],
-      ];
+      const weights = [kernel.address, kernel.planeBytes, kernel.streamBytes, kernel.panelBytes, kernel.scales];
+      const head = [isInt16 ? 1 : 0, points, matrices, v, vPlane];
+      const fourRows = [...head, source.pixelBytes, ...weights, m, mPlane, mRow];
+      const anyRows = [...head, padTiles(tiles), source.pixelBytes, ...weights, m, mPlane, target.depth];
       const write = [
         code,
         m,
         mPlane,
+        mRow,
         across,
         start,
         tiles,
@@ -214,7 +215,8 @@ class PlanBinder {
       ];
       calls.push(() => {
         kernels.transformInput(...read);
-        kernels.multiplyPoints(...multiply);
+        if (kernel.columns === 12) kernels.multiplyFourRows(...fourRows);
+        else kernels.multiplyPoints(...anyRows);
         kernels.transformOutput(...write);
       });
     }

@@ -3,8 +3,11 @@
 export interface Kernels {
   memory: WebAssembly.Memory;
   STREAMS: WebAssembly.Global<'i32'>;
+  /** Channels of a panel where no more than four rows meet it. */
+  FOUR_ROW_COLUMNS: WebAssembly.Global<'i32'>;
   transformInput(...values: number[]): void;
   multiplyPoints(...values: number[]): void;
+  multiplyFourRows(...values: number[]): void;
   transformOutput(...values: number[]): void;
   convolveDirect(...values: number[]): void;
   decodeRows(...values: number[]): void;

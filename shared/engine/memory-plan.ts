@@ -8,13 +8,13 @@
 import { HEAP_START } from './heap.ts';
 import { layOut, type EngineMode, type NetworkLayout } from './layout.ts';
 import type { Network } from './network.ts';
-import { measureWeights, STAGING_BYTES } from './packed-weights.ts';
+import { measureWeights, STAGING_BYTES, type PanelForm } from './packed-weights.ts';
 import { makePlan } from './plan.ts';
 
 /** So many plans are kept per model, the latest used: gains and shifts of each are some tens of kilobytes. */
 export const MAX_PLANS = 8;
-/** Of the builds that Workers have; with two the bytes are the same. */
-const STREAMS = 4;
+/** Of the build that pads most; the number of streams changes no bytes. */
+const WIDEST_PANELS: PanelForm = { streams: 4, fourRowColumns: 12 };
 
 export interface MemoryPlan {
   mode: EngineMode;
@@ -54,7 +54,7 @@ export interface WeightGroup {
 /** The values of vectors do not count, only shapes. */
 export function planMemory(network: Network, mode: EngineMode): MemoryPlan {
   const layout = layOut(network, mode);
-  const { kernels, bytes: weightBytes } = measureWeights(network, layout, STREAMS);
+  const { kernels, bytes: weightBytes } = measureWeights(network, layout, WIDEST_PANELS);
   const groups = new Map<string, WeightGroup>();
   for (const [index, { algorithm, bytes }] of kernels) {
     const name = groupOf(network.nodes[index]?.name ?? '');

@@ -2,7 +2,8 @@
  * The weights of a model in the one form that the kernels read, in one block of the engine's memory.
  *
  *   direct     [panel][tap][k][8] float32
- *   Winograd   [matrix][panel][k][8] float32 or int16, then scales [matrix][channels] float32 for int16
+ *   Winograd   [matrix][panel][k][8] float32 or int16, then scales [matrix][channels] float32 for int16;
+ *              [k][12] where a map has four tiles at most, channels padded to a multiple of 12
  *
  * Batch norms and biases are not multiplied into them: they become a gain and a shift per channel that the last kernel of
  * a convolution applies anyway. So the same weights serve the plan that folds them and the plan that is asked for the
@@ -10,7 +11,7 @@
  */
 import type { Heap } from './heap.ts';
 import type { Kernels } from './kernel-module.ts';
-import { transformMatrix, type Algorithm, type NetworkLayout } from './layout.ts';
+import { countTiles, transformMatrix, type Algorithm, type MapLayout, type NetworkLayout } from './layout.ts';
 import type { Network } from './network.ts';
 import type { Shards, StoredWeight } from './shards.ts';
 
@@ -19,10 +20,24 @@ const TRANSFORM = 16_384;
 /** Raw bytes and decoded slab together stay within this; only while a model is loaded. */
 export const STAGING_BYTES = 2_097_152;
 
+/** What the builds of the kernels differ in. */
+export interface PanelForm {
+  streams: number;
+  /** Channels of a panel where no more than four rows meet it: 8 or 12. */
+  fourRowColumns: number;
+}
+
+function panelFormOf({ STREAMS, FOUR_ROW_COLUMNS }: Kernels): PanelForm {
+  return { streams: STREAMS.value, fourRowColumns: FOUR_ROW_COLUMNS.value };
+}
+
 export interface PackedKernel {
   algorithm: Algorithm;
   address: number;
   bytes: number;
+  /** Channels of a panel, and channels with the padding that panels need. */
+  columns: 8 | 12;
+  channels: number;
   /** Of one matrix; a direct kernel is one matrix. */
   planeBytes: number;
   streamBytes: number;
@@ -32,28 +47,26 @@ export interface PackedKernel {
   scales: number;
 }
 
-/** Sizes of a kernel; addresses are relative. */
+/** Sizes of a kernel; addresses are relative. `channels` and `depth` are padded to a multiple of 8. */
 function measureKernel(
   algorithm: Algorithm,
-  taps: number,
-  depth: number,
-  channels: number,
-  streams: number,
+  { taps, depth, output, form }: { taps: number; depth: number; output: MapLayout; form: PanelForm },
 ): PackedKernel {
   const isWinograd = algorithm.kind === 'winograd';
+  const hasFourRows = isWinograd && countTiles(algorithm.tile, output).count <= 4;
+  const columns = hasFourRows && form.fourRowColumns === 12 ? 12 : 8;
+  const streams = columns === 12 ? 3 : form.streams;
+  const channels = Math.ceil(output.depth / columns) * columns;
   const size = isWinograd && algorithm.isInt16 ? 2 : 4;
   const k = isWinograd ? depth : taps * depth;
   const planes = isWinograd ? algorithm.matrices ** 2 : 1;
   const planeBytes = k * channels * size;
   const scaleBytes = size === 2 ? planes * channels * 4 : 0;
-  const packed = {
-    algorithm,
-    address: 0,
-    planeBytes,
-    streamBytes: planeBytes / streams,
-    panelBytes: (k * 8 * size) / streams,
+  return {
+    ...{ algorithm, address: 0, bytes: planes * planeBytes + scaleBytes, columns, channels },
+    ...{ planeBytes, streamBytes: planeBytes / streams, panelBytes: (k * columns * size) / streams },
+    scales: size === 2 ? planes * planeBytes : 0,
   };
-  return { ...packed, bytes: planes * planeBytes + scaleBytes, scales: size === 2 ? planes * planeBytes : 0 };
 }
 
 export interface PackedWeights {
@@ -64,7 +77,7 @@ export interface PackedWeights {
 }
 
 /** Sizes of all kernels of a network, and of the block that they lie in. */
-export function measureWeights(network: Network, layout: NetworkLayout, streams: number): PackedWeights {
+export function measureWeights(network: Network, layout: NetworkLayout, form: PanelForm): PackedWeights {
   const kernels = new Map<number, PackedKernel>();
   let bytes = 0;
   for (const [index, algorithm] of layout.algorithms) {
@@ -73,7 +86,7 @@ export function measureWeights(network: Network, layout: NetworkLayout, streams:
     const output = layout.maps[index];
     if (node?.operation.kind !== 'convolution' || !input || !output) throw new Error('internal: no convolution');
     const taps = node.operation.height * node.operation.width;
-    const kernel = measureKernel(algorithm, taps, input.depth, output.depth, streams);
+    const kernel = measureKernel(algorithm, { taps, depth: input.depth, output, form });
     kernels.set(index, { ...kernel, address: bytes, scales: kernel.scales === 0 ? 0 : bytes + kernel.scales });
     bytes += Math.ceil(kernel.bytes / 128) * 128;
   }
@@ -90,7 +103,7 @@ export function* packWeights(
   layout: NetworkLayout,
   shards: Shards,
 ): Generator<number, PackedWeights> {
-  const measured = measureWeights(network, layout, engine.kernels.STREAMS.value);
+  const measured = measureWeights(network, layout, panelFormOf(engine.kernels));
   const address = engine.heap.allocate(measured.bytes);
   let staging: number | undefined;
   let isComplete = false;
@@ -141,7 +154,7 @@ function packKernel(
 ): void {
   const [realDepth = 0, realChannels = 0] = weight.shape.slice(-2);
   const taps = weight.shape.slice(0, -2).reduce((product, size) => product * size, 1);
-  const { algorithm, address, planeBytes, streamBytes, panelBytes, scales } = kernel;
+  const { algorithm, address, planeBytes, streamBytes, panelBytes, scales, columns } = kernel;
   const bytesPerRow = taps * channels * 4 + realChannels * 4;
   // Multiples of 4 keep the pairs of k of a stream in one slab.
   const slabDepth = Math.min(depth, Math.max(4, Math.floor(STAGING_BYTES / bytesPerRow / 4) * 4));
@@ -174,13 +187,17 @@ function packKernel(
   const { code, matrices, isInt16 } = algorithm;
   const matrix = transformMatrix(code);
   heap.floats(TRANSFORM, matrix.length).set(matrix);
+  const scaleBytes = kernel.channels * 4;
+  // The padding of the last panel is multiplied too.
+  if (kernel.channels > channels) kernels.fillValue(address, kernel.bytes, 0);
   const pack = (pass: number) => (firstK: number, count: number) =>
     kernels.packWinograd(
-      ...[pass, staging, firstK, count, channels, matrices, address, planeBytes, streamBytes, panelBytes, scales],
+      ...[pass, staging, firstK, count, channels, matrices, address, planeBytes, streamBytes, panelBytes],
+      ...[scales, scaleBytes, columns],
     );
   if (!isInt16) return forEachSlab(pack(0));
-  kernels.fillValue(scales, matrices ** 2 * channels * 4, 0);
+  kernels.fillValue(scales, matrices ** 2 * scaleBytes, 0);
   forEachSlab(pack(1));
-  kernels.finishScales(scales, matrices ** 2 * channels);
+  kernels.finishScales(scales, matrices ** 2 * kernel.channels);
   forEachSlab(pack(2));
 }

@@ -37,8 +37,11 @@ export interface Plan {
   outputs: ReadonlyMap<number, number>;
 }
 
-/** Rows of a Winograd block: so many tiles are worked on together. */
-export const MAX_BLOCK_TILES = 64;
+/**
+ * Rows of a Winograd block: so many tiles are worked on together. Four full matrix tiles; the points and products of 64
+ * channels (2 x 221 KB) then stay in a second-level cache of 1 MiB, which those of a whole 32x32 map do not.
+ */
+export const MAX_BLOCK_TILES = 24;
 
 /** Tiles of a block, with the padding that the matrix tiles need: 4, or an even number from 6 on. */
 export function padTiles(count: number): number {
@@ -223,7 +226,8 @@ function measureScratch(network: Network, layout: NetworkLayout, step: PlanStep)
   const planes = algorithm.points ** 2;
   return {
     points: planes * planeBytes(tiles, input.pixelBytes),
-    products: planes * planeBytes(tiles, output.pixelBytes),
+    // Rows of products are padded to a multiple of 12 channels where panels have as many.
+    products: planes * planeBytes(tiles, Math.ceil(output.depth / 12) * 48),
   };
 }
 

@@ -55,10 +55,15 @@ function toSource({ manifest, topology, weights }: ModelFolder): ModelSource {
   };
 }
 
+/** Write the folded, fused form of a model folder, in float32. */
+export async function foldModel(folder: string, target: string): Promise<void> {
+  await writeModel(toSource(await readModel(folder)), { weightType: 'float32', isFolded: true }, target);
+}
+
 /** Stock tfjs with its own wasm kernels gets the folded, fused graph: its best form. */
 export async function loadStock(folder: string, scratch: string): Promise<Contender & { model: GraphModel }> {
   const target = join(scratch, 'folded');
-  await writeModel(toSource(await readModel(folder)), { weightType: 'float32', isFolded: true }, target);
+  await foldModel(folder, target);
   const folded = await readModel(target);
   await startStockBackend();
   const [group] = folded.topology.weightsManifest;

@@ -6,6 +6,7 @@
  *   --rounds N       interleaved rounds (default 40)
  *   --layers         time per step of the plan, and its share of the multiply-add peak
  *   --images N       accuracy and agreement over N test images (CIFAR10_DIR names the data)
+ *   --workerd        the edge engine beside stock tfjs-wasm inside workerd, timed from outside
  *   --memory         WebAssembly memory and JavaScript heap after 1,000 pictures, and after 100 swaps
  */
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
@@ -29,6 +30,8 @@ import {
   type Contender,
   type EdgeContender,
 } from './edge-contenders.ts';
+import { measureInWorkerd } from './edge-in-workerd.ts';
+import { median } from './median.ts';
 
 const SHIPPED = 'serve/models';
 
@@ -38,6 +41,7 @@ const { values: flags } = parseArgs({
     rounds: { type: 'string', default: '40' },
     layers: { type: 'boolean', default: false },
     images: { type: 'string' },
+    workerd: { type: 'boolean', default: false },
     memory: { type: 'boolean', default: false },
   },
 });
@@ -47,16 +51,13 @@ const folder = flags.model ?? join(SHIPPED, shipped ?? '');
 const scratch = mkdtempSync(join(tmpdir(), 'bench-edge-'));
 console.log(`${cpus()[0]?.model ?? 'unknown CPU'}; Node ${process.version}, V8 ${process.versions.v8}; ${folder}`);
 try {
-  if (flags.memory) await measureMemory();
+  if (flags.workerd) await measureInWorkerd({ folder, scratch, rounds: Number(flags.rounds) });
+  else if (flags.memory) await measureMemory();
   else if (flags.images !== undefined) await measureAgreement(Number(flags.images));
   else await measureTime(Number(flags.rounds));
   if (flags.layers) await measureLayers();
 } finally {
   rmSync(scratch, { recursive: true, force: true });
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 }
 
 /** Numbers like those of normalised pictures, always the same. */

@@ -9,10 +9,11 @@ import { tmpdir } from 'node:os';
 import type { AddressInfo } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import { createApp } from '../../serve/app.ts';
-import { createClassifier, type ModelRunner } from '../../serve/classifier.ts';
+import { createClassifier, type Classifier, type ModelRunner } from '../../serve/classifier.ts';
+import type { ModelFiles } from '../../serve/model-files.ts';
 import { preparePicture } from '../../serve/model-input.ts';
 import { createModelPool } from '../../serve/model-pool/model-pool.ts';
-import { readManifest } from '../../serve/model-manifest.ts';
+import { openModel } from '../../serve/model-pool/open-model.ts';
 import { readFolder } from '../../serve/node/asset-folder.ts';
 import { startServer } from '../../serve/node/server.ts';
 import { compileWasmModules } from '../../serve/node/wasm-modules.ts';
@@ -65,41 +66,41 @@ async function serveOnnx(count: number, sessionCount: number): Promise<string> {
   const { jpeg, webp } = await compileWasmModules();
   const decoder = createImageDecoder({ jpeg, webp });
   const source = readFolder(SHIPPED);
+  async function load({ manifest }: ModelFiles): Promise<Classifier> {
+    const folder = join(SHIPPED, manifest.modelId);
+    const free = await Promise.all(
+      Array.from({ length: sessionCount }, () => loadOnnxNative(folder, { threads: count })),
+    );
+    const waiting: (() => void)[] = [];
+    const runner: ModelRunner = {
+      manifest,
+      computation: { mode: 'exact', variant: 'simd' },
+      linear: { kernel: new Float32Array(), bias: new Float32Array() },
+      lanes: sessionCount,
+      async run({ input }) {
+        if (!('file' in input)) throw new Error('internal: the benchmark sends files');
+        const picture = await preparePicture(input.file, { decoder, manifest });
+        const token = await encodeInputToken(picture.pixels);
+        while (free.length === 0) await new Promise<void>((resolve) => waiting.push(resolve));
+        const classify = free.pop();
+        if (classify === undefined) throw new Error('internal: no session');
+        try {
+          return { picture, token, values: [await classify(normalizePixels(picture.pixels, manifest.preprocess))] };
+        } finally {
+          free.push(classify);
+          waiting.shift()?.();
+        }
+      },
+      dispose: () => undefined,
+    };
+    return createClassifier(runner);
+  }
   const models = createModelPool({
     shipped: source,
     store: readFolder(join(tmpdir(), 'no-store')),
-    async load(_source, modelId) {
-      const manifest = await readManifest(source, modelId);
-      const folder = join(SHIPPED, modelId);
-      const free = await Promise.all(
-        Array.from({ length: sessionCount }, () => loadOnnxNative(folder, { threads: count })),
-      );
-      const waiting: (() => void)[] = [];
-      const runner: ModelRunner = {
-        manifest,
-        computation: { mode: 'exact', variant: 'simd' },
-        linear: { kernel: new Float32Array(), bias: new Float32Array() },
-        lanes: sessionCount,
-        async run({ input }) {
-          if (!('file' in input)) throw new Error('internal: the benchmark sends files');
-          const picture = await preparePicture(input.file, { decoder, manifest });
-          const token = await encodeInputToken(picture.pixels);
-          while (free.length === 0) await new Promise<void>((resolve) => waiting.push(resolve));
-          const classify = free.pop();
-          if (classify === undefined) throw new Error('internal: no session');
-          try {
-            return { picture, token, values: [await classify(normalizePixels(picture.pixels, manifest.preprocess))] };
-          } finally {
-            free.push(classify);
-            waiting.shift()?.();
-          }
-        },
-        dispose: () => undefined,
-      };
-      return createClassifier(runner);
-    },
+    open: (_source, modelId) => openModel(source, modelId, { mode: 'exact', load }),
     pointerTtlMs: 5000,
-    otherModels: 1,
+    budgetBytes: Number.POSITIVE_INFINITY,
     reportError,
   });
   await models.prepare(() => undefined);

@@ -12,15 +12,30 @@ export interface WorkerProcess {
   stop(): Promise<void>;
 }
 
-/** `state` is the folder of the local bucket, so that nothing of a developer's own is read or written. */
-export async function startWorker({ state, vars = {} }: { state: string; vars?: Record<string, string> }) {
+/**
+ * `state` is the folder of the local bucket, so that nothing of a developer's own is read or written; `more` are further
+ * flags of `wrangler dev`.
+ */
+export async function startWorker({
+  state,
+  vars = {},
+  more = [],
+}: {
+  state: string;
+  vars?: Record<string, string>;
+  more?: readonly string[];
+}) {
   const port = await findFreePort();
   const flags = ['--port', String(port), '--inspector-port', String(await findFreePort()), '--persist-to', state];
   const variables = Object.entries(vars).flatMap(([name, value]) => ['--var', `${name}:${value}`]);
-  const child = spawn(process.execPath, ['node_modules/wrangler/bin/wrangler.js', 'dev', ...flags, ...variables], {
-    stdio: ['pipe', 'pipe', 'pipe'],
-    env: { ...process.env, CI: 'true', CLOUDFLARE_CF_FETCH_ENABLED: 'false', WRANGLER_SEND_METRICS: 'false' },
-  });
+  const child = spawn(
+    process.execPath,
+    ['node_modules/wrangler/bin/wrangler.js', 'dev', ...flags, ...variables, ...more],
+    {
+      stdio: ['pipe', 'pipe', 'pipe'],
+      env: { ...process.env, CI: 'true', CLOUDFLARE_CF_FETCH_ENABLED: 'false', WRANGLER_SEND_METRICS: 'false' },
+    },
+  );
   const ended = once(child, 'close');
   let output = '';
   await new Promise<void>((resolve, reject) => {

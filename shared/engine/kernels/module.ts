@@ -1,7 +1,7 @@
 /** What the WebAssembly module exports, besides its memory. */
-export { transformInput, multiplyPoints, transformOutput } from './winograd';
+export { transformInput, multiplyFourRows, multiplyPoints, transformOutput } from './winograd';
 export { convolveDirect } from './direct';
 export { decodeRows, packDirect, packWinograd, finishScales } from './pack-weights';
 export { importMap, exportMap, clearRing, fillValue, copyPixels, poolMaximum, averageMap } from './maps';
 export { combine, applyLinear, applyChannels, applyRelu, applySigmoid, applySoftmax } from './elementwise';
-export { multiplyAddPeak, STREAMS } from './matrix-tiles';
+export { multiplyAddPeak, FOUR_ROW_COLUMNS, STREAMS } from './matrix-tiles';

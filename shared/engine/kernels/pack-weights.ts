@@ -8,6 +8,13 @@
 import { LINES, TRANSFORM } from './scratch';
 import { STREAMS } from './matrix-tiles';
 
+/** Byte offset of vector k of 4 channels, from `channel` on, in panels of 12 channels; `size` is the bytes of one vector. */
+function locateWide(channel: usize, k: usize, streamBytes: usize, panelBytes: usize, size: usize): usize {
+  const vector = channel >> 2;
+  const panel = vector / 3;
+  return panel * panelBytes + (vector - panel * 3) * streamBytes + k * size;
+}
+
 /** Byte offset of the vector (k, half) of a panel in streams of 4-lane vectors; `size` is the bytes of one vector. */
 function locate(k: usize, half: usize, streamBytes: usize, size: usize): usize {
   if (STREAMS == 4) return ((k & 1) * 2 + half) * streamBytes + (k >> 1) * size;
@@ -95,6 +102,8 @@ export function packDirect(
  *   pass 0   float32 panels
  *   pass 1   no panels: the largest magnitude per (matrix, channel) is kept in `scales`, which start at zero
  *   pass 2   int16 panels: `scales` hold the value of one step
+ *
+ * Panels have 8 or 12 `columns`; `scaleBytes` lie between the scales of two matrices.
  */
 export function packWinograd(
   pass: usize,
@@ -108,9 +117,11 @@ export function packWinograd(
   streamBytes: usize,
   panelBytes: usize,
   scales: usize,
+  scaleBytes: usize,
+  columns: usize,
 ): void {
   const tapBytes = (count * channels) << 2;
-  const scaleBytes = channels << 2;
+  const size: usize = pass == 2 ? 8 : 16;
   for (let k: usize = 0; k < count; k++) {
     for (let channel: usize = 0; channel < channels; channel += 4) {
       const weight = slab + ((k * channels + channel) << 2);
@@ -129,7 +140,9 @@ export function packWinograd(
         }
       }
       const offset =
-        (channel >> 3) * panelBytes + locate(firstK + k, (channel >> 2) & 1, streamBytes, pass == 2 ? 8 : 16);
+        columns == 12
+          ? locateWide(channel, firstK + k, streamBytes, panelBytes, size)
+          : (channel >> 3) * panelBytes + locate(firstK + k, (channel >> 2) & 1, streamBytes, size);
       let plane = target + offset;
       let scale = scales + (channel << 2);
       for (let i: usize = 0; i < side; i++) {

@@ -19,13 +19,18 @@
  * Pixels are [y][x][channel] float32 with a ring around the map that is zero (transformInput reads it) and at least as
  * wide as the last tiles reach over the edge (transformOutput writes there; the caller clears it).
  */
-import { LINES, LOWEST, ROW_TABLE, TAP_TABLE } from './scratch';
-import { tile4Float32, tile4Int16, tile6Float32, tile6Int16 } from './matrix-tiles';
-
-/** Points of a line: what transformInput makes and transformOutput takes. */
-function countPoints(kind: usize): usize {
-  return kind == 4 ? 6 : kind == 2 ? 4 : kind == 14 ? 9 : 5;
-}
+import { LOWEST, ROW_TABLE, TAP_TABLE } from './scratch';
+import { tile4Float32, tile4Int16, tile6Float32, tile6Int16, tileWideFloat32, tileWideInt16 } from './matrix-tiles';
+import {
+  readTile12,
+  readTile14,
+  readTile2,
+  readTile4,
+  writeTile12,
+  writeTile14,
+  writeTile2,
+  writeTile4,
+} from './transforms';
 
 /** Outputs of a line. */
 function countOutputs(kind: usize): usize {
@@ -48,8 +53,6 @@ export function transformInput(
   points: usize,
   planeBytes: usize,
 ): void {
-  const side = countPoints(kind);
-  const lineBytes = side << 4;
   for (let tile: usize = 0; tile < count; tile++) {
     const index = first + tile;
     const top = index / tilesAcross;
@@ -58,77 +61,13 @@ export function transformInput(
     let point = points + tile * pixelBytes;
     const end = pixel + pixelBytes;
     do {
-      inputLines(kind, side, pixel, rowBytes, pixelBytes, LINES, lineBytes, 16);
-      inputLines(kind, side, LINES, 16, lineBytes, point, planeBytes, side * planeBytes);
+      if (kind == 4) readTile4(pixel, rowBytes, pixelBytes, point, planeBytes);
+      else if (kind == 2) readTile2(pixel, rowBytes, pixelBytes, point, planeBytes);
+      else if (kind == 14) readTile14(pixel, rowBytes, pixelBytes, point, planeBytes);
+      else readTile12(pixel, rowBytes, pixelBytes, point, planeBytes);
       pixel += 16;
       point += 16;
     } while (pixel < end);
-  }
-}
-
-/** One-dimensional input transform of `lines` lines; `from`/`to` are the distances of points, `..Line` of lines. */
-function inputLines(
-  kind: usize,
-  lines: usize,
-  source: usize,
-  from: usize,
-  fromLine: usize,
-  target: usize,
-  to: usize,
-  toLine: usize,
-): void {
-  const two = f32x4.splat(2);
-  const four = f32x4.splat(4);
-  const five = f32x4.splat(5);
-  for (let line: usize = 0; line < lines; line++) {
-    const d0 = v128.load(source);
-    const d1 = v128.load(source + from);
-    const d2 = v128.load(source + 2 * from);
-    const d3 = v128.load(source + 3 * from);
-    if (kind == 4) {
-      const d4 = v128.load(source + 4 * from);
-      const d5 = v128.load(source + 5 * from);
-      const even = f32x4.sub(d4, f32x4.mul(four, d2));
-      const odd = f32x4.sub(d3, f32x4.mul(four, d1));
-      const evenHalf = f32x4.sub(d4, d2);
-      const oddHalf = f32x4.mul(two, f32x4.sub(d3, d1));
-      v128.store(target, f32x4.add(f32x4.sub(f32x4.mul(four, d0), f32x4.mul(five, d2)), d4));
-      v128.store(target + to, f32x4.add(even, odd));
-      v128.store(target + 2 * to, f32x4.sub(even, odd));
-      v128.store(target + 3 * to, f32x4.add(evenHalf, oddHalf));
-      v128.store(target + 4 * to, f32x4.sub(evenHalf, oddHalf));
-      v128.store(target + 5 * to, f32x4.add(f32x4.sub(f32x4.mul(four, d1), f32x4.mul(five, d3)), d5));
-    } else if (kind == 2) {
-      v128.store(target, f32x4.sub(d0, d2));
-      v128.store(target + to, f32x4.add(d1, d2));
-      v128.store(target + 2 * to, f32x4.sub(d2, d1));
-      v128.store(target + 3 * to, f32x4.sub(d1, d3));
-    } else if (kind == 14) {
-      const e2 = v128.load(source + 4 * from);
-      const e3 = v128.load(source + 6 * from);
-      const e4 = v128.load(source + 8 * from);
-      // The even phase is d0, d2, e2, e3, e4.
-      const ends = f32x4.sub(e3, d2);
-      const inner = f32x4.sub(e3, e2);
-      v128.store(target, f32x4.add(ends, f32x4.mul(two, f32x4.sub(d0, e2))));
-      v128.store(target + to, f32x4.sub(inner, f32x4.mul(two, d2)));
-      v128.store(target + 2 * to, f32x4.add(inner, f32x4.mul(two, f32x4.sub(d2, e2))));
-      v128.store(target + 3 * to, ends);
-      v128.store(target + 4 * to, f32x4.add(f32x4.sub(e4, e2), f32x4.mul(two, f32x4.sub(d2, e3))));
-      v128.store(target + 5 * to, d1);
-      v128.store(target + 6 * to, d3);
-      v128.store(target + 7 * to, v128.load(source + 5 * from));
-      v128.store(target + 8 * to, v128.load(source + 7 * from));
-    } else {
-      const e2 = v128.load(source + 4 * from);
-      v128.store(target, f32x4.sub(d2, d0));
-      v128.store(target + to, d2);
-      v128.store(target + 2 * to, f32x4.sub(e2, d2));
-      v128.store(target + 3 * to, d1);
-      v128.store(target + 4 * to, d3);
-    }
-    source += fromLine;
-    target += toLine;
   }
 }
 
@@ -192,13 +131,50 @@ export function multiplyPoints(
 }
 
 /**
+ * The same for four rows at most, with panels of 12 channels: channels out are padded to a multiple of 12, in U, in the
+ * scales and in M, whose rows are `mRowBytes` long.
+ */
+export function multiplyFourRows(
+  isInt16: usize,
+  side: usize,
+  matrices: usize,
+  v: usize,
+  vPlaneBytes: usize,
+  kBytes: usize,
+  u: usize,
+  uPlaneBytes: usize,
+  streamBytes: usize,
+  panelBytes: usize,
+  scales: usize,
+  m: usize,
+  mPlaneBytes: usize,
+  mRowBytes: usize,
+): void {
+  for (let y: usize = 0; y < side; y++) {
+    for (let x: usize = 0; x < side; x++) {
+      const matrix = min(y, matrices - 1) * matrices + min(x, matrices - 1);
+      const scale = scales + matrix * mRowBytes;
+      let panel = u + matrix * uPlaneBytes;
+      for (let channel: usize = 0; channel < mRowBytes; channel += 48) {
+        if (isInt16) tileWideInt16(v, kBytes, panel, streamBytes, m + channel, mRowBytes, scale + channel);
+        else tileWideFloat32(v, kBytes, panel, streamBytes, m + channel, mRowBytes);
+        panel += panelBytes;
+      }
+      v += vPlaneBytes;
+      m += mPlaneBytes;
+    }
+  }
+}
+
+/**
  * y = (A^T M A) * gain + shift (+ residual) (then ReLU) for `count` tiles from the tile `first` on. `residual` is the
- * distance in bytes to a map of the same form that is added, or 0.
+ * distance in bytes to a map of the same form that is added, or 0; `mRowBytes` lies between the tiles of M.
  */
 export function transformOutput(
   kind: usize,
   m: usize,
   planeBytes: usize,
+  mRowBytes: usize,
   tilesAcross: usize,
   first: usize,
   count: usize,
@@ -210,98 +186,28 @@ export function transformOutput(
   residual: usize,
   hasRelu: usize,
 ): void {
-  const side = countPoints(kind);
   const outputs = countOutputs(kind);
-  const lineBytes = side << 4;
-  // After the second pass the outputs lie behind the lines of the first: side * outputs vectors are at most 36.
-  const sums = LINES + 1024;
   const lowest = hasRelu ? f32x4.splat(0) : f32x4.splat(LOWEST);
   for (let tile: usize = 0; tile < count; tile++) {
     const index = first + tile;
     const top = index / tilesAcross;
     const left = index - top * tilesAcross;
     let pixel = target + top * outputs * rowBytes + left * outputs * pixelBytes;
-    let point = m + tile * pixelBytes;
+    let point = m + tile * mRowBytes;
     const end = pixel + pixelBytes;
     let gain = gains;
     let shift = shifts;
     do {
-      outputLines(kind, side, point, planeBytes, side * planeBytes, LINES, lineBytes, 16);
-      outputLines(kind, outputs, LINES, 16, lineBytes, sums, outputs << 4, 16);
       const factor = v128.load(gain);
       const term = v128.load(shift);
-      let sum = sums;
-      let row = pixel;
-      for (let y: usize = 0; y < outputs; y++) {
-        let out = row;
-        for (let x: usize = 0; x < outputs; x++) {
-          let value = f32x4.add(f32x4.mul(v128.load(sum), factor), term);
-          if (residual) value = f32x4.add(value, v128.load(out + residual));
-          v128.store(out, f32x4.pmax(value, lowest));
-          out += pixelBytes;
-          sum += 16;
-        }
-        row += rowBytes;
-      }
+      if (kind == 4) writeTile4(point, planeBytes, pixel, rowBytes, pixelBytes, factor, term, residual, lowest);
+      else if (kind == 2) writeTile2(point, planeBytes, pixel, rowBytes, pixelBytes, factor, term, residual, lowest);
+      else if (kind == 14) writeTile14(point, planeBytes, pixel, rowBytes, pixelBytes, factor, term, residual, lowest);
+      else writeTile12(point, planeBytes, pixel, rowBytes, pixelBytes, factor, term, residual, lowest);
       gain += 16;
       shift += 16;
       pixel += 16;
       point += 16;
     } while (pixel < end);
-  }
-}
-
-/** One-dimensional output transform of `lines` lines, with distances as in `inputLines`. */
-function outputLines(
-  kind: usize,
-  lines: usize,
-  source: usize,
-  from: usize,
-  fromLine: usize,
-  target: usize,
-  to: usize,
-  toLine: usize,
-): void {
-  const two = f32x4.splat(2);
-  const four = f32x4.splat(4);
-  const eight = f32x4.splat(8);
-  for (let line: usize = 0; line < lines; line++) {
-    const m0 = v128.load(source);
-    const m1 = v128.load(source + from);
-    const m2 = v128.load(source + 2 * from);
-    const m3 = v128.load(source + 3 * from);
-    if (kind == 4) {
-      const m4 = v128.load(source + 4 * from);
-      const m5 = v128.load(source + 5 * from);
-      const near = f32x4.add(m1, m2);
-      const nearDifference = f32x4.sub(m1, m2);
-      const far = f32x4.add(m3, m4);
-      const farDifference = f32x4.sub(m3, m4);
-      v128.store(target, f32x4.add(f32x4.add(m0, near), far));
-      v128.store(target + to, f32x4.add(nearDifference, f32x4.mul(two, farDifference)));
-      v128.store(target + 2 * to, f32x4.add(near, f32x4.mul(four, far)));
-      v128.store(target + 3 * to, f32x4.add(f32x4.add(nearDifference, f32x4.mul(eight, farDifference)), m5));
-    } else if (kind == 2) {
-      v128.store(target, f32x4.add(f32x4.add(m0, m1), m2));
-      v128.store(target + to, f32x4.sub(f32x4.sub(m1, m2), m3));
-    } else if (kind == 14) {
-      const m4 = v128.load(source + 4 * from);
-      const near = f32x4.add(m1, m2);
-      const nearDifference = f32x4.sub(m1, m2);
-      const odd0 = v128.load(source + 5 * from);
-      const odd1 = v128.load(source + 6 * from);
-      const odd2 = v128.load(source + 7 * from);
-      const odd3 = v128.load(source + 8 * from);
-      v128.store(target, f32x4.add(f32x4.add(m0, near), f32x4.add(m3, odd0)));
-      v128.store(target + to, f32x4.add(f32x4.add(nearDifference, odd1), f32x4.mul(two, m3)));
-      v128.store(target + 2 * to, f32x4.add(f32x4.add(near, odd2), f32x4.mul(four, m3)));
-      const tail = f32x4.add(m4, f32x4.mul(eight, m3));
-      v128.store(target + 3 * to, f32x4.add(f32x4.add(nearDifference, odd3), tail));
-    } else {
-      v128.store(target, f32x4.add(f32x4.add(m0, m1), m3));
-      v128.store(target + to, f32x4.add(f32x4.add(m1, m2), v128.load(source + 4 * from)));
-    }
-    source += fromLine;
-    target += toLine;
   }
 }

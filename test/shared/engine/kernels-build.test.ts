@@ -10,7 +10,7 @@ test('the committed modules are what their sources compile to, byte for byte', a
     const built = modules.get(`edge-${variant}.wasm`);
     expect(readEngineBytes(variant).equals(built ?? new Uint8Array()), `npm run build:engine (${variant})`).toBe(true);
   }
-});
+}, 120_000);
 
 test('this runtime gets a build that it can compile', () => {
   const variant = chooseVariant();

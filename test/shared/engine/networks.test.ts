@@ -5,6 +5,7 @@ import { loadGraphModel, type GraphModel } from '@tensorflow/tfjs-converter';
 import { getBackend, memory, setBackend, tensor, tidy, type Tensor } from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { EDGE_BACKEND, startEdgeBackend, type EdgeBackend } from '../../../shared/engine/backend.ts';
+import type { Architecture } from '../../../shared/architecture.ts';
 import type { EngineMode } from '../../../shared/engine/layout.ts';
 import { edgeModelHandler } from '../../../shared/engine/model-handler.ts';
 import type { EdgeModelFile } from '../../../shared/engine/network-file.ts';
@@ -81,6 +82,51 @@ describe.each(Object.entries(TINY_NETWORKS))('%s', (_, differences) => {
     });
     model.dispose();
   });
+});
+
+/** Depths that the tiny networks above do not reach, and as many pictures as a request may bring. */
+const DEEP: readonly { title: string; differences: Partial<Architecture>; batch: number }[] = [
+  {
+    title: '110 layers of the CIFAR family',
+    differences: { stemChannels: 4, widths: [4, 8, 16], blocks: [18, 18, 18] },
+    batch: 1,
+  },
+  {
+    title: '152 layers of bottlenecks behind the ImageNet stem',
+    differences: {
+      stem: 'imagenet',
+      block: 'bottleneck',
+      stemChannels: 4,
+      widths: [2, 4, 8, 16],
+      blocks: [3, 8, 36, 3],
+      inputShape: [32, 32, 3],
+    },
+    batch: 1,
+  },
+  { title: '20 plain layers', differences: { residual: false, widths: [4, 8, 16], blocks: [3, 3, 3] }, batch: 1 },
+  {
+    title: '32 pictures at a time',
+    differences: { shortcut: 'A', widths: [8, 16], inputShape: [16, 16, 3] },
+    batch: 32,
+  },
+];
+
+test.each(DEEP)('$title are computed as the reference does', async ({ differences, batch }) => {
+  const architecture = tinyArchitecture(differences);
+  const files = await writeFiles({ architecture });
+  const shape = [batch, ...architecture.inputShape];
+  const random = createRandom(6);
+  const values = Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => random.nextNormal());
+  const [expected = []] = execute(await loadOnCpu(files), values, shape, ['linear']);
+  const deviation = standardDeviation(expected);
+  for (const mode of ['exact', 'fast'] as const) {
+    const model = await loadOnEdge(files, mode);
+    const [actual = []] = execute(model, values, shape, ['linear']);
+    const difference = largestDifference(actual, expected);
+    console.log(architecture.blocks.join(), mode, difference, 'deviation', deviation, actual.length);
+    expect(difference).toBeLessThan(mode === 'exact' ? 1e-4 * Math.max(1, deviation) : 5e-3 * deviation);
+    model.dispose();
+  }
 });
 
 describe('a network with real widths', () => {
