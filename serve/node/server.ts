@@ -2,19 +2,28 @@
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
-import { createAdaptorServer } from '@hono/node-server';
 import type { KernelVariant } from '../../shared/engine/kernel-module.ts';
 import type { EngineMode } from '../../shared/engine/layout.ts';
 import { ProductError } from '../../shared/errors.ts';
 import { createImageDecoder } from '../../shared/image/decode.ts';
 import type { ModelManifest } from '../../shared/manifest.ts';
 import { createApp } from '../app.ts';
+import type { AllowedOrigins } from '../cors.ts';
 import { loadModel } from '../model-loader.ts';
-import { createModelPool } from '../model-pool/model-pool.ts';
+import { createModelPool, type ModelPool } from '../model-pool/model-pool.ts';
+import { joinObservers, type AnsweredRequest } from '../observer.ts';
 import { DEFAULT_POINTER_TTL_MS } from '../pointer-ttl.ts';
+import type { Reading } from '../prometheus.ts';
+import { createRateLimiter, type RateRule } from '../rate-limit.ts';
+import { writeRequestLine } from '../request-log.ts';
 import { createSampleShelf } from '../samples.ts';
 import { startEngine } from '../served-engine.ts';
+import { createServerMetrics, observeClassifier, observeDecoder } from '../server-metrics.ts';
+import { DEFAULT_UPLOAD_WAIT_MS } from '../upload-wait.ts';
 import { readFolder } from './asset-folder.ts';
+import { findClientAddress } from './client-address.ts';
+import { createHttpServer } from './connections.ts';
+import { watchProcess } from './process-metrics.ts';
 import { servePage } from './static-files.ts';
 import { compileWasmModules } from './wasm-modules.ts';
 
@@ -32,9 +41,31 @@ export interface ServerOptions {
   variant?: KernelVariant;
   /** Folder of the built page. */
   page: string;
-  reportError: (error: unknown) => void;
+  /** For errors that no caller caused; `requestId` names the request that met it. */
+  reportError: (error: unknown, requestId?: string) => void;
+  /** Takes a line of JSON for each request. Default: none is written. */
+  log?: (line: string) => void;
+  /** Whether /metrics shows what the server counts. Default: yes. */
+  hasMetrics?: boolean;
+  access?: NodeAccess;
+  /** How long a caller may keep the server waiting for a body, all waits together. Default: 2 min. */
+  uploadWaitMs?: number;
+  /** How long a caller may take for the headers of a request. Default: 15 s. */
+  headersWaitMs?: number;
   /** How long close() waits for requests in flight before it ends their connections. Default: 10 s. */
   closeGraceMs?: number;
+}
+
+/** Whom the operator lets in. */
+export interface NodeAccess {
+  /** Pages that may read answers. Default: those of all origins. */
+  origins?: AllowedOrigins;
+  /** One of them is needed for /evaluate. Default: none is. */
+  keys?: readonly string[];
+  /** Requests of one client in a minute to what takes computing. Default: no limit. */
+  requestsPerMinute?: number | undefined;
+  /** Header in which the operator's proxy names the client. Default: the address of the connection. */
+  addressHeader?: string | undefined;
 }
 
 export interface RunningServer {
@@ -55,6 +86,9 @@ const SHIPPED_MODELS = fileURLToPath(new URL('../models', import.meta.url));
 const CLOSE_INTERVAL_MS = 50;
 /** Supervisors kill what has not ended after 10 s (Docker) or 30 s (Kubernetes). */
 const CLOSE_GRACE_MS = 10_000;
+const HEADERS_WAIT_MS = 15_000;
+/** A connection without traffic is cut off somewhat after the app gives up on a body, so that the caller is told. */
+const SILENCE_AFTER_UPLOAD_MS = 30_000;
 
 /**
  * Listens at once and loads the model meanwhile.
@@ -62,35 +96,64 @@ const CLOSE_GRACE_MS = 10_000;
  * Errors   'web/not-built', 'server/port' when the port is taken or not allowed
  */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
-  const { host, port, store, page, reportError } = options;
+  const { host, port, store, page, reportError, log, access = {}, hasMetrics = true } = options;
+  const { uploadWaitMs = DEFAULT_UPLOAD_WAIT_MS, headersWaitMs = HEADERS_WAIT_MS } = options;
   const { closeGraceMs = CLOSE_GRACE_MS, pointerTtlMs = DEFAULT_POINTER_TTL_MS, mode = 'fast' } = options;
   const { engine, jpeg, webp } = await compileWasmModules(options.variant);
   // A Node process lives on when a request ends.
   const keepAlive = (): void => undefined;
+  const metrics = createServerMetrics();
+  const logger = { requestAnswered: (request: AnsweredRequest) => log?.(writeRequestLine(request)) };
+  const observer = joinObservers([metrics.observer, logger]);
   const models = createModelPool({
     shipped: readFolder(SHIPPED_MODELS),
     store: readFolder(store),
-    load: async (source, modelId) => loadModel(source, modelId, await startEngine(engine, mode)),
+    load: async (source, modelId) =>
+      observeClassifier(await loadModel(source, modelId, await startEngine(engine, mode)), observer),
     pointerTtlMs,
     otherModels: OTHER_MODELS,
     reportError,
   });
+  watchProcess(metrics.registry);
+  metrics.registry.watch({
+    name: 'resnet_model_info',
+    help: 'The model that answers now.',
+    read: () => readChampion(models),
+  });
   const app = createApp({
     models,
-    decoder: createImageDecoder({ jpeg, webp }),
+    decoder: observeDecoder(createImageDecoder({ jpeg, webp }), observer),
     evaluation: EVALUATION_LIMITS,
     samples: createSampleShelf(readFolder(page)),
     keepAlive,
     reportError,
     page: servePage(page),
+    access: { ...access, ...makeRateRule(access) },
+    observe: { observer, now: () => performance.now() },
+    ...(hasMetrics ? { writeMetrics: () => metrics.registry.write() } : {}),
+    uploadWaitMs,
   });
 
-  const server = createAdaptorServer({ fetch: app.fetch }) as Server;
+  const limits = { headersMs: headersWaitMs, idleMs: uploadWaitMs + SILENCE_AFTER_UPLOAD_MS };
+  const server = createHttpServer({ fetch: app.fetch, observer, reportError, limits });
   await listen(server, { host, port });
   const ready = models.prepare(keepAlive);
   // Who started the server may look at it later.
   ready.catch(() => undefined);
   return { url: urlOf(server), ready, close: () => close(server, closeGraceMs) };
+}
+
+function makeRateRule({ requestsPerMinute, addressHeader }: NodeAccess): { rate?: RateRule } {
+  if (requestsPerMinute === undefined) return {};
+  const limiter = createRateLimiter({ perMinute: requestsPerMinute });
+  return { rate: { limiter, identify: (context) => findClientAddress(context, addressHeader) } };
+}
+
+/** Nothing while it is not loaded: who counts does not begin to load. */
+async function readChampion(models: ModelPool): Promise<Reading> {
+  if (!models.isReady) return [];
+  const { modelId, pointer } = await models.find({}, () => undefined);
+  return [[{ model_id: modelId, channel: pointer?.channel ?? '', seq: String(pointer?.seq ?? '') }, 1]];
 }
 
 function listen(server: Server, { host, port }: { host: string; port: number }): Promise<void> {

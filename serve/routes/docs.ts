@@ -1,6 +1,7 @@
 /** The description of this API, for programs (OpenAPI) and for people (a page made from it). */
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { Handler } from 'hono';
+import { describeCommonProblems } from '../common-problems.ts';
 import { renderDocs } from '../docs-page.ts';
 import { isNotModified, makeEtag } from '../http-cache.ts';
 import { sha256 } from '../sha256.ts';
@@ -14,9 +15,16 @@ const INFO = {
 
 type ApiDocument = ReturnType<OpenAPIHono['getOpenAPI31Document']>;
 
-/** Registered after all others: it describes those that it finds. */
+const documents = new WeakMap<OpenAPIHono, ApiDocument>();
+
+/** Made when somebody first asks, of all routes that there are then; routes do not change. */
 function describeApi(app: OpenAPIHono): ApiDocument {
-  return app.getOpenAPI31Document({ openapi: '3.1.0', info: INFO, servers: [{ url: '/' }] });
+  const known = documents.get(app);
+  if (known !== undefined) return known;
+  const document = app.getOpenAPI31Document({ openapi: '3.1.0', info: INFO, servers: [{ url: '/' }] });
+  describeCommonProblems(document);
+  documents.set(app, document);
+  return document;
 }
 
 export function readOpenApi(app: OpenAPIHono): Handler {

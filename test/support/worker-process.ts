@@ -12,10 +12,27 @@ export interface WorkerProcess {
   stop(): Promise<void>;
 }
 
-/** `state` is the folder of the local bucket, so that nothing of a developer's own is read or written. */
-export async function startWorker({ state, vars = {} }: { state: string; vars?: Record<string, string> }) {
+interface WorkerOptions {
+  /** Folder of the local bucket, so that nothing of a developer's own is read or written. */
+  state: string;
+  /** Instead of, or beside, those of the configuration. */
+  vars?: Record<string, string>;
+  /** Default: the one that is deployed. */
+  config?: string;
+}
+
+export async function startWorker({ state, vars = {}, config = 'wrangler.toml' }: WorkerOptions) {
   const port = await findFreePort();
-  const flags = ['--port', String(port), '--inspector-port', String(await findFreePort()), '--persist-to', state];
+  const flags = [
+    '--port',
+    String(port),
+    '--inspector-port',
+    String(await findFreePort()),
+    '--persist-to',
+    state,
+    '--config',
+    config,
+  ];
   const variables = Object.entries(vars).flatMap(([name, value]) => ['--var', `${name}:${value}`]);
   const child = spawn(process.execPath, ['node_modules/wrangler/bin/wrangler.js', 'dev', ...flags, ...variables], {
     stdio: ['pipe', 'pipe', 'pipe'],
