@@ -2,7 +2,7 @@
  * The requests of this page, with answers checked by the schemas of the contract. Every failure is an `ApiFailure` with
  * sentences for people. Knows nothing of the DOM.
  */
-import { z } from 'zod';
+import { z } from './validator.ts';
 import {
   activationSchema,
   classificationSchema,
@@ -15,9 +15,6 @@ import {
 import type { Activation, Classification, LayerList, ModelList, SampleList } from '../shared/api.ts';
 import { parseNpy, type NpyArray } from './npy-array.ts';
 import { toSentence } from './number-text.ts';
-
-// Compiled validators need `new Function`, which a content security policy may forbid.
-z.config({ jitless: true });
 
 export class ApiFailure extends Error {
   override readonly name = 'ApiFailure';
@@ -115,7 +112,7 @@ async function request<Schema extends z.ZodType>(
   const requestHeaders = new Headers(init.headers);
   requestHeaders.set('accept', 'application/json');
   const body = await fetchBody(path, { ...init, headers: requestHeaders });
-  const parsed = schema.safeParse(await parseJson(body));
+  const parsed = z.safeParse(schema, await parseJson(body));
   if (parsed.success) return parsed.data;
   throw unexpectedAnswer(parsed.error);
 }
@@ -170,7 +167,7 @@ async function parseJson(body: Blob): Promise<unknown> {
 
 async function readProblem(status: number, body: Blob): Promise<ApiFailure> {
   const isTemporary = status >= 500 || status === 429;
-  const problem = problemSchema.safeParse(await parseJson(body));
+  const problem = z.safeParse(problemSchema, await parseJson(body));
   if (problem.success) {
     return new ApiFailure(toSentence(problem.data.title), toSentence(problem.data.detail), { isTemporary });
   }

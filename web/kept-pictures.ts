@@ -2,7 +2,7 @@
  * The last pictures of the user's own, for this tab: name and token (the small picture itself) in the tab's session
  * storage, so that they survive a reload; the files only as long as the page lives. Nothing of it leaves the tab.
  */
-import { z } from 'zod';
+import { z } from './validator.ts';
 import type { OwnPicture } from './view-state.ts';
 import type { PictureToSend } from './read-image.ts';
 

@@ -83,7 +83,7 @@ interface ParserError extends Error {
 }
 
 function refuseConnection(error: ParserError, socket: Socket, observer: Required<Observer>): void {
-  if (!socket.writable || error.code === 'ECONNRESET' || answering.has(socket)) {
+  if (!socket.writable || CALLER_LEFT.includes(error.code ?? '') || answering.has(socket)) {
     socket.destroy();
     return;
   }
@@ -96,6 +96,9 @@ function refuseConnection(error: ParserError, socket: Socket, observer: Required
   // Closing at once would take the answer from a caller that still sends.
   setTimeout(() => socket.destroy(), FAREWELL_MS);
 }
+
+/** In the middle of a request: nobody is there to read an answer. */
+const CALLER_LEFT: readonly string[] = ['ECONNRESET', 'EPIPE', 'HPE_INVALID_EOF_STATE'];
 
 function explainParserError({ code, rawPacket }: ParserError): ProductError {
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT') {

@@ -52,6 +52,8 @@ export interface ServerOptions {
   uploadWaitMs?: number;
   /** How long a caller may take for the headers of a request. Default: 15 s. */
   headersWaitMs?: number;
+  /** How long a connection with a request may have no traffic. Default: 30 s longer than an upload may wait. */
+  silenceMs?: number;
   /** How long close() waits for requests in flight before it ends their connections. Default: 10 s. */
   closeGraceMs?: number;
 }
@@ -98,6 +100,7 @@ const SILENCE_AFTER_UPLOAD_MS = 30_000;
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const { host, port, store, page, reportError, log, access = {}, hasMetrics = true } = options;
   const { uploadWaitMs = DEFAULT_UPLOAD_WAIT_MS, headersWaitMs = HEADERS_WAIT_MS } = options;
+  const { silenceMs = uploadWaitMs + SILENCE_AFTER_UPLOAD_MS } = options;
   const { closeGraceMs = CLOSE_GRACE_MS, pointerTtlMs = DEFAULT_POINTER_TTL_MS, mode = 'fast' } = options;
   const { engine, jpeg, webp } = await compileWasmModules(options.variant);
   // A Node process lives on when a request ends.
@@ -134,8 +137,13 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     uploadWaitMs,
   });
 
-  const limits = { headersMs: headersWaitMs, idleMs: uploadWaitMs + SILENCE_AFTER_UPLOAD_MS };
+  const limits = { headersMs: headersWaitMs, idleMs: silenceMs };
   const server = createHttpServer({ fetch: app.fetch, observer, reportError, limits });
+  metrics.registry.watch({
+    name: 'http_open_connections',
+    help: 'Connections, with the one that asks.',
+    read: () => countConnections(server),
+  });
   await listen(server, { host, port });
   const ready = models.prepare(keepAlive);
   // Who started the server may look at it later.
@@ -175,6 +183,12 @@ function listen(server: Server, { host, port }: { host: string; port: number }):
 function urlOf(server: Server): string {
   const { address, family, port } = server.address() as AddressInfo;
   return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
+}
+
+function countConnections(server: Server): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.getConnections((error, count) => (error === null ? resolve(count) : reject(error)));
+  });
 }
 
 function close(server: Server, graceMs: number): Promise<void> {

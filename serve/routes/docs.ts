@@ -15,22 +15,22 @@ const INFO = {
 
 type ApiDocument = ReturnType<OpenAPIHono['getOpenAPI31Document']>;
 
-const documents = new WeakMap<OpenAPIHono, ApiDocument>();
-
-/** Made when somebody first asks, of all routes that there are then; routes do not change. */
+/** Of all routes that there are when somebody first asks. */
 function describeApi(app: OpenAPIHono): ApiDocument {
-  const known = documents.get(app);
-  if (known !== undefined) return known;
   const document = app.getOpenAPI31Document({ openapi: '3.1.0', info: INFO, servers: [{ url: '/' }] });
   describeCommonProblems(document);
-  documents.set(app, document);
   return document;
 }
 
 export function readOpenApi(app: OpenAPIHono): Handler {
+  // Routes do not change: the document is made once.
+  let made: { text: string; etag: string } | undefined;
   return async (context) => {
-    const text = JSON.stringify(describeApi(app));
-    const etag = await makeEtag([text]);
+    if (made === undefined) {
+      const text = JSON.stringify(describeApi(app));
+      made = { text, etag: await makeEtag([text]) };
+    }
+    const { text, etag } = made;
     context.header('etag', etag);
     context.header('cache-control', 'no-cache');
     if (isNotModified(context, etag)) return context.body(null, 304);
@@ -39,8 +39,10 @@ export function readOpenApi(app: OpenAPIHono): Handler {
 }
 
 export function readDocs(app: OpenAPIHono): Handler {
+  let document: ApiDocument | undefined;
   return async (context) => {
-    const { html, style } = renderDocs(describeApi(app), { host: new URL(context.req.url).origin });
+    document ??= describeApi(app);
+    const { html, style } = renderDocs(document, { host: new URL(context.req.url).origin });
     const styleHash = btoa(String.fromCharCode(...(await sha256(style))));
     context.header(
       'content-security-policy',
