@@ -11,10 +11,19 @@ export function onlyFields<Shape extends z.ZodRawShape>(shape: Shape) {
 export function explainIssue(issue: z.core.$ZodRawIssue): string | undefined {
   if (issue.code === 'invalid_type' && issue.input === undefined) return `is missing; a ${issue.expected} is expected`;
   if (issue.code !== 'unrecognized_keys') return undefined;
-  const unknown = issue.keys.map((key) => `"${key}"`).join(', ');
+  const unknown = listShortly(issue.keys);
   const known = issue.inst instanceof z.ZodObject ? Object.keys(issue.inst.shape) : [];
   return `${unknown} is not known; ${known.length === 0 ? 'nothing' : `only ${known.join(', ')}`} is expected`;
 }
+
+/** Names that somebody made up: a few of them, and each not at any length. */
+function listShortly(names: readonly string[]): string {
+  const shown = names.slice(0, SHOWN_NAMES).map((name) => `"${name.slice(0, SHOWN_CHARACTERS)}"`);
+  return [...shown, ...(names.length > SHOWN_NAMES ? [`${names.length - SHOWN_NAMES} more`] : [])].join(', ');
+}
+
+const SHOWN_NAMES = 8;
+const SHOWN_CHARACTERS = 40;
 
 /** Refuse a query that gives a parameter more than once. Errors: 'request/invalid'. */
 export function refuseRepeated(query: Readonly<Record<string, readonly string[]>>): void {

@@ -84,7 +84,7 @@ async function* readRecords(request: Request, { manifest, limits }: ReadOptions)
   const record = new Uint8Array(1 + planeSize * channels);
   let filled = 0;
   let index = 0;
-  for await (const chunk of readLimited(request.body, { maxBytes: limits.bytes, code: 'request/too-large' })) {
+  for await (const chunk of readLimited(request, { maxBytes: limits.bytes, code: 'request/too-large' })) {
     let offset = 0;
     while (offset < chunk.length) {
       const part = chunk.subarray(offset, offset + record.length - filled);
@@ -111,7 +111,7 @@ async function* readRecords(request: Request, { manifest, limits }: ReadOptions)
 
 async function* readLines(request: Request, options: ReadOptions): AsyncGenerator<LabelledImage> {
   let index = 0;
-  for await (const line of splitLines(request.body, options.limits.bytes)) {
+  for await (const line of splitLines(request, options.limits.bytes)) {
     const parsed = lineSchema.safeParse(parseJson(line, '{"image": "<base64>", "label": "<class>"} on each line'), {
       error: explainIssue,
     });
@@ -123,9 +123,9 @@ async function* readLines(request: Request, options: ReadOptions): AsyncGenerato
 }
 
 /** Lines that are not empty, without their ends. */
-async function* splitLines(body: ReadableStream | null, maxBytes: number): AsyncGenerator<Uint8Array> {
+async function* splitLines(request: Request, maxBytes: number): AsyncGenerator<Uint8Array> {
   let rest = new Uint8Array(0);
-  for await (const chunk of readLimited(body, { maxBytes, code: 'request/too-large' })) {
+  for await (const chunk of readLimited(request, { maxBytes, code: 'request/too-large' })) {
     let start = 0;
     for (let end = chunk.indexOf(NEWLINE); end !== -1; end = chunk.indexOf(NEWLINE, start)) {
       const line = join(rest, chunk.subarray(start, end));
@@ -149,12 +149,16 @@ function join(first: Uint8Array, second: Uint8Array): Uint8Array<ArrayBuffer> {
   return joined;
 }
 
+/** Of a form: its end, the labels, and some too many, so that the caller is told what is wrong with them. */
+const SPARE_PARTS = 16;
+
 /** Files; their labels in the field `labels`, in their order, else at the beginning of their names. */
 async function* readForm(request: Request, options: ReadOptions): AsyncGenerator<LabelledImage> {
   const { manifest, limits } = options;
   const files: File[] = [];
   let labels: string[] | undefined;
-  for (const [field, value] of (await parseForm(request, limits.bytes)).entries()) {
+  const form = { maxBytes: limits.bytes, maxParts: limits.images + SPARE_PARTS };
+  for (const [field, value] of (await parseForm(request, form)).entries()) {
     if (typeof value !== 'string') files.push(value);
     else if (field === 'labels' && labels === undefined) labels = value.split(',').map((label) => label.trim());
     else {

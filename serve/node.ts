@@ -1,14 +1,20 @@
 /**
  * The server as a command: `npm start`. Its settings are the environment's PORT, HOST, MODEL_STORE, POINTER_TTL_MS,
- * EDGE_MODE, THREADS, QUEUE_LIMIT and REQUEST_TIMEOUT_MS; `--store DIR` goes before MODEL_STORE.
+ * EDGE_MODE, THREADS, QUEUE_LIMIT, REQUEST_TIMEOUT_MS, LOG, METRICS, CORS_ORIGINS, API_KEYS, RATE_LIMIT and
+ * CLIENT_ADDRESS_HEADER; `--store DIR` goes before MODEL_STORE.
  */
 import { statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { ProductError } from '../shared/errors.ts';
+import { parseApiKeys } from './api-keys.ts';
+import { parseOrigins } from './cors.ts';
+import { parseAddressHeader } from './node/client-address.ts';
 import { readPoolSettings } from './node/inference/pool-settings.ts';
 import { startServer, type RunningServer } from './node/server.ts';
 import { parsePointerTtl } from './pointer-ttl.ts';
+import { parseRateLimit } from './rate-limit.ts';
+import { parseLogForm, writeErrorLine, writeMessageLine, type LogForm } from './request-log.ts';
 import { parseEdgeMode } from './served-engine.ts';
 
 const DEFAULT_PORT = 8787;
@@ -16,7 +22,10 @@ const DEFAULT_HOST = '127.0.0.1';
 /** In the working folder; it need not be there. */
 const DEFAULT_STORE = 'store';
 
+let logForm: LogForm = 'off';
+
 try {
+  logForm = parseLogForm(process.env['LOG']);
   const server = await startServer({
     host: process.env['HOST'] || DEFAULT_HOST,
     port: parsePort(process.env['PORT']),
@@ -26,12 +35,18 @@ try {
     pool: readPoolSettings(process.env),
     page: folderOf('../web/dist'),
     reportError,
+    hasMetrics: parseSwitch('METRICS', process.env['METRICS']),
+    ...(logForm === 'json' ? { log: (line) => console.log(line) } : {}),
+    access: {
+      origins: parseOrigins(process.env['CORS_ORIGINS']),
+      keys: parseApiKeys(process.env['API_KEYS']),
+      requestsPerMinute: parseRateLimit(process.env['RATE_LIMIT']),
+      addressHeader: parseAddressHeader(process.env['CLIENT_ADDRESS_HEADER']),
+    },
   });
   endOnSignals(server);
   const { name, modelId } = await server.ready;
-  console.log(
-    `${server.url} answers with ${name} (${modelId.slice(0, 8)}). The API is described at ${server.url}/docs`,
-  );
+  say(`${server.url} answers with ${name} (${modelId.slice(0, 8)}). The API is described at ${server.url}/docs`);
 } catch (error) {
   reportError(error);
   process.exit(1);
@@ -53,6 +68,12 @@ function parseFlags(): { store?: string | undefined } {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new ProductError('cli/usage', `${reason}; only --store DIR is expected`, { cause });
   }
+}
+
+function parseSwitch(name: string, text: string | undefined): boolean {
+  if (text === undefined || text === '' || text === 'on') return true;
+  if (text === 'off') return false;
+  throw new ProductError('server/setting', `${name} is "${text}"; on or off is expected`);
 }
 
 function parsePort(text: string | undefined): number {
@@ -78,8 +99,14 @@ function folderOf(path: string): string {
   return fileURLToPath(new URL(path, import.meta.url));
 }
 
+function say(message: string): void {
+  console.log(logForm === 'json' ? writeMessageLine(message) : message);
+}
+
 /** What a person can mend in one line; everything else with all that is known. */
-function reportError(error: unknown): void {
+function reportError(error: unknown, requestId?: string): void {
+  if (logForm === 'json') return console.error(writeErrorLine(error, requestId));
+  if (requestId !== undefined) console.error(`request ${requestId}:`);
   const reason = error instanceof ProductError && error.cause instanceof ProductError ? error.cause : error;
   if (reason instanceof ProductError) console.error(`error ${reason.code}: ${reason.message}`);
   else console.error(error);

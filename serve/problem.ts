@@ -14,6 +14,7 @@ interface ProblemKind {
 }
 
 export const PROBLEM_KINDS: Readonly<Record<ProblemCode, ProblemKind>> = {
+  'request/malformed': { status: 400, title: 'The request is not HTTP as this server reads it' },
   'request/malformed-json': { status: 400, title: 'The body is not JSON' },
   'request/malformed-multipart': { status: 400, title: 'The body is not multipart/form-data' },
   'request/invalid': { status: 400, title: 'A parameter or field is not valid' },
@@ -23,6 +24,12 @@ export const PROBLEM_KINDS: Readonly<Record<ProblemCode, ProblemKind>> = {
   'request/too-many-files': { status: 413, title: 'The request has too many files' },
   'request/empty': { status: 400, title: 'The body is empty' },
   'request/aborted': { status: 400, title: 'The body ended before it was complete' },
+  'request/timeout': { status: 408, title: 'The request did not arrive in time' },
+  'request/too-complex': { status: 400, title: 'The JSON is nested too deep or has too many parts' },
+  'request/url-too-long': { status: 414, title: 'The URL is too long' },
+  'request/headers-too-large': { status: 431, title: 'The headers are too large' },
+  'request/unauthorized': { status: 401, title: 'An API key is needed' },
+  'request/rate-limited': { status: 429, title: 'Too many requests' },
   'route/unknown': { status: 404, title: 'There is nothing at this path' },
   'route/method': { status: 405, title: 'This path does not have this method' },
   'image/empty': { status: 400, title: 'The file is empty' },
@@ -46,20 +53,33 @@ export const PROBLEM_KINDS: Readonly<Record<ProblemCode, ProblemKind>> = {
   'server/busy': { status: 503, title: 'The server has too much to do' },
   'server/timeout': { status: 503, title: 'The answer took too long' },
   'server/lost': { status: 500, title: 'The computation was cut off' },
+  'server/no-metrics': { status: 404, title: 'This server shows no metrics' },
   internal: { status: 500, title: 'The server made an error' },
 };
 
 const RETRY_AFTER_SECONDS = 1;
 
-/** What the caller is told. Only errors made for the caller keep their text. */
-export function toProblem(error: unknown): Problem & { status: ContentfulStatusCode } {
+export type AnsweredProblem = Problem & { status: ContentfulStatusCode };
+
+/**
+ * What the caller is told. Only errors made for the caller keep their text. Without `requestId` for a problem that is part of
+ * an answer: such answers are the same each time.
+ */
+export function toProblem(error: unknown, requestId?: string): AnsweredProblem {
   const told = isTold(error)
     ? error
     : new ProductError('internal', 'the server made an error that is not yours; it is in its log; try again later');
   const code = told.code as ProblemCode;
   const { status, title } = PROBLEM_KINDS[code];
-  const problem = { type: `/docs#${code}`, title, status, code, detail: told.message };
-  return Object.keys(told.details).length === 0 ? problem : { ...problem, details: told.details };
+  return {
+    type: `/docs#${code}`,
+    title,
+    status,
+    code,
+    detail: told.message,
+    ...(Object.keys(told.details).length === 0 ? {} : { details: told.details }),
+    ...(requestId === undefined ? {} : { requestId }),
+  };
 }
 
 /** Gaps and refusals that the operator has decided on; and a lost thread, which is told where it is replaced. */
@@ -69,6 +89,7 @@ const NO_TROUBLE: readonly string[] = [
   'server/busy',
   'server/timeout',
   'server/lost',
+  'server/no-metrics',
 ];
 
 /** Whether the operator should know: what the caller did not cause, but neither that loading takes a while nor gaps. */

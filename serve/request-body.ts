@@ -5,16 +5,22 @@
 import type { z } from 'zod';
 import { API_LIMITS } from '../shared/api.ts';
 import { ProductError, type RequestErrorCode } from '../shared/errors.ts';
+import { countFormParts } from './form-parts.ts';
 import { explainIssue, invalidRequest } from './invalid-request.ts';
+import { checkJsonShape } from './json-shape.ts';
+import { waitForCaller } from './upload-wait.ts';
 
 /** Bytes that base64 and the JSON around it add to an image of the largest size. */
 const JSON_LIMIT_BYTES = Math.ceil((API_LIMITS.bytesPerImage * 4) / 3) + 1024;
+
+/** Parts of a form above the limit of its files that are still counted, so that the caller is told how many it sent. */
+const SPARE_PARTS = 16;
 
 export function isMultipart(request: Request): boolean {
   return mediaTypeOf(request) === 'multipart/form-data';
 }
 
-/** The body as it is. Errors: 'request/empty', 'image/too-large', 'request/aborted'. */
+/** The body as it is. Errors: 'request/empty', 'image/too-large', 'request/aborted', 'request/timeout'. */
 export function readRawBody(request: Request): Promise<Uint8Array<ArrayBuffer>> {
   return readBody(request, { maxBytes: API_LIMITS.bytesPerImage, code: 'image/too-large' });
 }
@@ -24,11 +30,12 @@ export function readRawBody(request: Request): Promise<Uint8Array<ArrayBuffer>> 
  *
  * Memory   at its peak twice the body, then the body once; nothing else keeps the bytes of a file that was read
  * Errors   'request/empty' without a file, 'request/too-many-files', 'request/too-large', 'request/malformed-multipart',
- *          'request/invalid' for a field that is text, 'request/aborted'
+ *          'request/invalid' for a field that is text, 'request/aborted', 'request/timeout'
  */
 export async function readFiles(request: Request, { maxFiles }: { maxFiles: number }): Promise<File[]> {
   const files: File[] = [];
-  for (const [field, value] of (await parseForm(request, API_LIMITS.bytesPerRequest)).entries()) {
+  const limits = { maxBytes: API_LIMITS.bytesPerRequest, maxParts: maxFiles + SPARE_PARTS };
+  for (const [field, value] of (await parseForm(request, limits)).entries()) {
     if (typeof value === 'string') {
       throw new ProductError('request/invalid', `the form field "${field}" is text; only files are expected`);
     }
@@ -64,7 +71,7 @@ export async function readOnePicture(request: Request): Promise<Uint8Array<Array
  * The JSON body in the given shape.
  *
  * Errors   'request/unsupported-media-type', 'request/empty', 'request/too-large', 'request/malformed-json',
- *          'request/invalid', 'request/aborted'
+ *          'request/too-complex', 'request/invalid', 'request/aborted', 'request/timeout'
  */
 export async function readJsonBody<Schema extends z.ZodType>(
   request: Request,
@@ -104,24 +111,24 @@ interface BodyLimit {
   code: RequestErrorCode;
 }
 
-/** Errors: the limit's code, 'request/empty', 'request/aborted'. */
+/** Errors: the limit's code, 'request/empty', 'request/aborted', 'request/timeout'. */
 export async function readBody(request: Pick<Request, 'body'>, limit: BodyLimit): Promise<Uint8Array<ArrayBuffer>> {
   const chunks: Uint8Array[] = [];
   let sizeBytes = 0;
-  for await (const chunk of readLimited(request.body, limit)) {
+  for await (const chunk of readLimited(request, limit)) {
     sizeBytes += chunk.length;
     chunks.push(chunk);
   }
   return joinChunks(chunks, sizeBytes);
 }
 
-/** Errors: the limit's code, 'request/empty', 'request/aborted'. */
+/** Errors: the limit's code, 'request/empty', 'request/aborted', 'request/timeout'. */
 export async function* readLimited(
-  body: ReadableStream | null,
+  request: Pick<Request, 'body'>,
   { maxBytes, code }: BodyLimit,
 ): AsyncGenerator<Uint8Array> {
   let sizeBytes = 0;
-  for await (const chunk of readChunks(body)) {
+  for await (const chunk of readChunks(request)) {
     sizeBytes += chunk.length;
     if (sizeBytes > maxBytes) {
       throw new ProductError(code, `got more than ${maxBytes} bytes; send less, or smaller pictures`, {
@@ -133,12 +140,13 @@ export async function* readLimited(
   if (sizeBytes === 0) throw new ProductError('request/empty', 'got an empty body; send a PNG, JPEG or WebP file');
 }
 
-async function* readChunks(body: ReadableStream | null): AsyncGenerator<Uint8Array> {
-  if (body === null) return;
-  const reader = body.getReader() as ReadableStreamDefaultReader<Uint8Array>;
+async function* readChunks(request: Pick<Request, 'body'>): AsyncGenerator<Uint8Array> {
+  if (request.body === null) return;
+  const reader = request.body.getReader() as ReadableStreamDefaultReader<Uint8Array>;
+  const next = (): Promise<Uint8Array | undefined> => waitForCaller(request, () => readChunk(reader));
   let isRead = false;
   try {
-    for (let chunk = await readChunk(reader); chunk !== undefined; chunk = await readChunk(reader)) yield chunk;
+    for (let chunk = await next(); chunk !== undefined; chunk = await next()) yield chunk;
     isRead = true;
   } finally {
     // Who has the answer already may leave as it likes.
@@ -178,9 +186,19 @@ function joinChunks(chunks: readonly Uint8Array[], sizeBytes: number): Uint8Arra
   return joined;
 }
 
+export interface FormLimits {
+  maxBytes: number;
+  /** A part takes much more memory than its bytes. */
+  maxParts: number;
+}
+
 /** The parser reads the body itself, so that nobody else holds it meanwhile. */
-export async function parseForm(request: Request, maxBytes: number): Promise<FormData> {
-  const chunks = readLimited(request.body, { maxBytes, code: 'request/too-large' });
+export async function parseForm(request: Request, { maxBytes, maxParts }: FormLimits): Promise<FormData> {
+  const contentType = request.headers.get('content-type') ?? '';
+  const chunks = countFormParts(readLimited(request, { maxBytes, code: 'request/too-large' }), {
+    contentType,
+    maxParts,
+  });
   let failure: unknown;
   const body = new ReadableStream<Uint8Array>({
     async pull(controller) {
@@ -198,7 +216,6 @@ export async function parseForm(request: Request, maxBytes: number): Promise<For
     },
   });
   try {
-    const contentType = request.headers.get('content-type') ?? '';
     return await new Response(body, { headers: { 'content-type': contentType } }).formData();
   } catch (cause) {
     if (failure !== undefined) throw failure;
@@ -210,8 +227,9 @@ export async function parseForm(request: Request, maxBytes: number): Promise<For
   }
 }
 
-/** `expected` is what to send. Errors: 'request/malformed-json'. */
+/** `expected` is what to send. Errors: 'request/malformed-json', 'request/too-complex'. */
 export function parseJson(body: Uint8Array, expected: string): unknown {
+  checkJsonShape(body);
   try {
     return JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: false }).decode(body)) as unknown;
   } catch (cause) {

@@ -2,9 +2,12 @@
 import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
 import { MODEL_ID_HEADER, MODEL_MODE_HEADER, MODEL_SEQ_HEADER, type ModelReference } from '../shared/api.ts';
+import type { AllowedOrigins } from './cors.ts';
 import type { FoundModel, ModelChoice, ModelPool, TakenModel } from './model-pool/model-pool.ts';
 import type { EvaluationLimits } from './labelled-images.ts';
+import type { ObserveOptions } from './observer.ts';
 import type { PageFiles } from './page-files.ts';
+import type { RateRule } from './rate-limit.ts';
 import type { SampleShelf } from './samples.ts';
 
 export interface Services {
@@ -14,10 +17,27 @@ export interface Services {
   evaluation: EvaluationLimits;
   /** Keep work going that a request began and others wait for, also when that request ends. */
   keepAlive: (context: Context, work: Promise<unknown>) => void;
-  /** For errors that the caller did not cause. */
-  reportError: (error: unknown) => void;
+  /** For errors that the caller did not cause; `requestId` names the request that met it. */
+  reportError: (error: unknown, requestId?: string) => void;
   /** Answers where no route does. */
   page: PageFiles;
+  /** Whom the operator lets in, and how often. Default: everybody, always. */
+  access?: Access;
+  /** Who is told of requests. Default: nobody. */
+  observe?: ObserveOptions;
+  /** What /metrics shows. Default: nothing. */
+  writeMetrics?: () => Promise<string>;
+  /** How long a request's body may keep the server waiting. Default: {@link DEFAULT_UPLOAD_WAIT_MS}. */
+  uploadWaitMs?: number;
+}
+
+export interface Access {
+  /** Default: all. */
+  origins?: AllowedOrigins;
+  /** For /evaluate. Default: none is needed. */
+  keys?: readonly string[];
+  /** Default: no limit. */
+  rate?: RateRule;
 }
 
 /** The models that each request has taken, to be given back when it is answered. */

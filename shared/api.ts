@@ -14,6 +14,14 @@ export const API_LIMITS = {
   bytesPerImage: PICTURE_LIMITS.bytes,
   pixelsPerImage: PICTURE_LIMITS.pixels,
   bytesPerRequest: 32 * 1024 * 1024,
+  /** Characters; Cloudflare takes no more either. An input token has some 4,000. */
+  urlLength: 16 * 1024,
+  /** Lists and objects in each other, in JSON. */
+  jsonDepth: 32,
+  /** Lists and objects in all: a byte of text can be an object of 50 bytes. */
+  jsonContainers: 2 ** 18,
+  /** Fields of objects in all. */
+  jsonFields: 2 ** 12,
   defaultTopK: 5,
   defaultTopChannels: 8,
   /** Each comes with a link that holds the picture. */
@@ -50,6 +58,9 @@ export const EXPLANATION_HEADERS = {
   agreement: 'x-explanation-agreement',
 } as const;
 
+/** Of every answer, and in every problem: what the caller chose, or what the server made up. */
+export const REQUEST_ID_HEADER = 'x-request-id';
+
 export const PROBLEM_MEDIA_TYPE = 'application/problem+json';
 
 /** Codes that a caller may be told: errors of its own, and those of the operator's that it must know. */
@@ -61,6 +72,7 @@ export const PROBLEM_CODES = [
   'server/busy',
   'server/timeout',
   'server/lost',
+  'server/no-metrics',
   'internal',
 ] as const;
 
@@ -75,6 +87,7 @@ export const problemSchema = z.object({
     .record(z.string(), z.unknown())
     .optional()
     .describe('Facts for machines, for example `layers` for an unknown layer.'),
+  requestId: z.string().optional().describe('As in the header x-request-id: the operator finds it in the log.'),
 });
 
 export const predictionSchema = z.object({

@@ -7,6 +7,7 @@
 
 /** Codes of errors that the caller of the API caused and can mend. */
 export const REQUEST_ERROR_CODES = [
+  'request/malformed',
   'request/malformed-json',
   'request/malformed-multipart',
   'request/invalid',
@@ -16,6 +17,12 @@ export const REQUEST_ERROR_CODES = [
   'request/too-many-files',
   'request/empty',
   'request/aborted',
+  'request/timeout',
+  'request/too-complex',
+  'request/url-too-long',
+  'request/headers-too-large',
+  'request/unauthorized',
+  'request/rate-limited',
   'route/unknown',
   'route/method',
   'image/empty',
@@ -93,6 +100,7 @@ export const ARTIFACT_ERROR_CODES = [
   'server/pointer-ttl',
   'server/edge-mode',
   'server/setting',
+  'server/no-metrics',
   'server/not-ready',
   'server/busy',
   'server/timeout',

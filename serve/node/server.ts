@@ -2,20 +2,26 @@
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
-import { createAdaptorServer } from '@hono/node-server';
 import type { KernelVariant } from '../../shared/engine/kernel-module.ts';
 import type { EngineMode } from '../../shared/engine/layout.ts';
 import { MODEL_BUDGET_BYTES } from '../../shared/engine/memory-budget.ts';
 import { ProductError } from '../../shared/errors.ts';
 import type { ModelManifest } from '../../shared/manifest.ts';
 import { createClassifier } from '../classifier.ts';
+import type { AllowedOrigins } from '../cors.ts';
 import { openModel } from '../model-pool/open-model.ts';
 import { DEFAULT_POINTER_TTL_MS } from '../pointer-ttl.ts';
+import { createRateLimiter, type RateRule } from '../rate-limit.ts';
 import { createSampleShelf } from '../samples.ts';
+import { observeRunner } from '../server-metrics.ts';
+import { DEFAULT_UPLOAD_WAIT_MS } from '../upload-wait.ts';
 import { readFolder } from './asset-folder.ts';
+import { findClientAddress } from './client-address.ts';
+import { createHttpServer } from './connections.ts';
 import type { InferenceMeter } from './inference/inference-meter.ts';
 import { createInferencePool, type InferencePool } from './inference/inference-pool.ts';
 import { readPoolSettings, type PoolSettings } from './inference/pool-settings.ts';
+import { createObservation, watchChampion } from './observation.ts';
 import { servePage } from './static-files.ts';
 import { compileWasmModules } from './wasm-modules.ts';
 
@@ -35,9 +41,33 @@ export interface ServerOptions {
   variant?: KernelVariant;
   /** Folder of the built page. */
   page: string;
-  reportError: (error: unknown) => void;
+  /** For errors that no caller caused; `requestId` names the request that met it. */
+  reportError: (error: unknown, requestId?: string) => void;
+  /** Takes a line of JSON for each request. Default: none is written. */
+  log?: (line: string) => void;
+  /** Whether /metrics shows what the server counts. Default: yes. */
+  hasMetrics?: boolean;
+  access?: NodeAccess;
+  /** How long a caller may keep the server waiting for a body, all waits together. Default: 2 min. */
+  uploadWaitMs?: number;
+  /** How long a caller may take for the headers of a request. Default: 15 s. */
+  headersWaitMs?: number;
+  /** How long a connection with a request may have no traffic. Default: 30 s longer than an upload may wait. */
+  silenceMs?: number;
   /** How long close() waits for requests in flight before it ends their connections. Default: 10 s. */
   closeGraceMs?: number;
+}
+
+/** Whom the operator lets in. */
+export interface NodeAccess {
+  /** Pages that may read answers. Default: those of all origins. */
+  origins?: AllowedOrigins;
+  /** One of them is needed for /evaluate. Default: none is. */
+  keys?: readonly string[];
+  /** Requests of one client in a minute to what takes computing. Default: no limit. */
+  requestsPerMinute?: number | undefined;
+  /** Header in which the operator's proxy names the client. Default: the address of the connection. */
+  addressHeader?: string | undefined;
 }
 
 export interface RunningServer {
@@ -57,6 +87,9 @@ const SHIPPED_MODELS = fileURLToPath(new URL('../models', import.meta.url));
 const CLOSE_INTERVAL_MS = 50;
 /** Supervisors kill what has not ended after 10 s (Docker) or 30 s (Kubernetes). */
 const CLOSE_GRACE_MS = 10_000;
+const HEADERS_WAIT_MS = 15_000;
+/** A connection without traffic is cut off somewhat after the app gives up on a body, so that the caller is told. */
+const SILENCE_AFTER_UPLOAD_MS = 30_000;
 
 /**
  * Listens at once and loads the model meanwhile.
@@ -83,7 +116,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
 }
 
 async function openServer(options: ServerOptions, pool: InferencePool): Promise<RunningServer> {
-  const { host, port, store, page, reportError } = options;
+  const { host, port, store, page, reportError, log, access = {}, hasMetrics = true } = options;
+  const { uploadWaitMs = DEFAULT_UPLOAD_WAIT_MS, headersWaitMs = HEADERS_WAIT_MS } = options;
+  const { silenceMs = uploadWaitMs + SILENCE_AFTER_UPLOAD_MS } = options;
   const { closeGraceMs = CLOSE_GRACE_MS, pointerTtlMs = DEFAULT_POINTER_TTL_MS, mode = 'fast' } = options;
   const [{ createApp }, { createModelPool }] = await Promise.all([
     import('../app.ts'),
@@ -92,18 +127,23 @@ async function openServer(options: ServerOptions, pool: InferencePool): Promise<
   // A Node process lives on when a request ends.
   const keepAlive = (): void => undefined;
   const shipped = readFolder(SHIPPED_MODELS);
+  const { registry, observer } = createObservation({ inference: pool.meter, log });
   const models = createModelPool({
     shipped,
     store: readFolder(store),
     open: (source, modelId) =>
       openModel(source, modelId, {
         mode,
-        load: async () => createClassifier(await pool.load(source === shipped ? SHIPPED_MODELS : store, modelId)),
+        async load() {
+          const runner = await pool.load(source === shipped ? SHIPPED_MODELS : store, modelId);
+          return createClassifier(observeRunner(runner, observer));
+        },
       }),
     pointerTtlMs,
     budgetBytes: MODEL_BUDGET_BYTES.node,
     reportError,
   });
+  watchChampion(registry, models);
   const app = createApp({
     models,
     evaluation: EVALUATION_LIMITS,
@@ -111,9 +151,19 @@ async function openServer(options: ServerOptions, pool: InferencePool): Promise<
     keepAlive,
     reportError,
     page: servePage(page),
+    access: { ...access, ...makeRateRule(access) },
+    observe: { observer, now: () => performance.now() },
+    ...(hasMetrics ? { writeMetrics: () => registry.write() } : {}),
+    uploadWaitMs,
   });
 
-  const server = createAdaptorServer({ fetch: app.fetch }) as Server;
+  const limits = { headersMs: headersWaitMs, idleMs: silenceMs };
+  const server = createHttpServer({ fetch: app.fetch, observer, reportError, limits });
+  registry.watch({
+    name: 'http_open_connections',
+    help: 'Connections, with the one that asks.',
+    read: () => countConnections(server),
+  });
   await listen(server, { host, port });
   const ready = models.prepare(keepAlive);
   // Who started the server may look at it later.
@@ -127,6 +177,12 @@ async function openServer(options: ServerOptions, pool: InferencePool): Promise<
       await pool.close();
     },
   };
+}
+
+function makeRateRule({ requestsPerMinute, addressHeader }: NodeAccess): { rate?: RateRule } {
+  if (requestsPerMinute === undefined) return {};
+  const limiter = createRateLimiter({ perMinute: requestsPerMinute });
+  return { rate: { limiter, identify: (context) => findClientAddress(context, addressHeader) } };
 }
 
 function listen(server: Server, { host, port }: { host: string; port: number }): Promise<void> {
@@ -148,6 +204,12 @@ function listen(server: Server, { host, port }: { host: string; port: number }):
 function urlOf(server: Server): string {
   const { address, family, port } = server.address() as AddressInfo;
   return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
+}
+
+function countConnections(server: Server): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.getConnections((error, count) => (error === null ? resolve(count) : reject(error)));
+  });
 }
 
 function close(server: Server, graceMs: number): Promise<void> {

@@ -6,6 +6,7 @@
  * ignored, as KServe's client sends `model_name`.
  */
 import { ProductError } from '../../shared/errors.ts';
+import { checkJsonShape } from '../json-shape.ts';
 import { describeValue, readCount, readFlag, readList, readObject, readText, refuse } from './json-value.ts';
 import type { JsonObject } from './json-value.ts';
 import { DATATYPES } from '../../shared/oip-api.ts';
@@ -58,9 +59,10 @@ export function parseMessage(body: Uint8Array, headerLength: string | undefined)
   };
 }
 
-/** Errors: 'request/malformed-json'. */
+/** Errors: 'request/malformed-json', 'request/too-complex'. */
 export function parseJsonText(bytes: Uint8Array): unknown {
   if (bytes.length === 0) throw new ProductError('request/malformed-json', 'the body is empty; JSON is expected');
+  checkJsonShape(bytes);
   try {
     return JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: false }).decode(bytes)) as unknown;
   } catch (cause) {

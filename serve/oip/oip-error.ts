@@ -1,6 +1,6 @@
 /** Errors below /v2: the status is that of the problem, the body is the protocol's one string. */
 import type { Context } from 'hono';
-import { problemHeaders, toProblem } from '../problem.ts';
+import { problemHeaders, type AnsweredProblem } from '../problem.ts';
 
 export const OIP_ROOT = '/v2';
 
@@ -11,8 +11,8 @@ export function isOipPath(path: string): boolean {
 /** What was sent is quoted in messages; nobody needs all of it back. */
 const LONGEST_MESSAGE = 2000;
 
-export function answerOipError(context: Context, error: unknown): Response {
-  const problem = toProblem(error);
+/** The request's id is in the header of the answer only: the protocol's body has one field. */
+export function answerOipError(context: Context, problem: AnsweredProblem): Response {
   const body = JSON.stringify({ error: problem.detail.slice(0, LONGEST_MESSAGE) });
   return context.body(body, problem.status, { ...problemHeaders(problem), 'content-type': 'application/json' });
 }

@@ -1,6 +1,7 @@
 /** The description of this API, for programs (OpenAPI) and for people (a page made from it). */
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { Handler } from 'hono';
+import { describeCommonProblems } from '../common-problems.ts';
 import { renderDocs } from '../docs-page.ts';
 import { isNotModified, makeEtag } from '../http-cache.ts';
 import { sha256 } from '../sha256.ts';
@@ -14,15 +15,22 @@ const INFO = {
 
 type ApiDocument = ReturnType<OpenAPIHono['getOpenAPI31Document']>;
 
-/** Registered after all others: it describes those that it finds. */
+/** Of all routes that there are when somebody first asks. */
 function describeApi(app: OpenAPIHono): ApiDocument {
-  return app.getOpenAPI31Document({ openapi: '3.1.0', info: INFO, servers: [{ url: '/' }] });
+  const document = app.getOpenAPI31Document({ openapi: '3.1.0', info: INFO, servers: [{ url: '/' }] });
+  describeCommonProblems(document);
+  return document;
 }
 
 export function readOpenApi(app: OpenAPIHono): Handler {
+  // Routes do not change: the document is made once.
+  let made: { text: string; etag: string } | undefined;
   return async (context) => {
-    const text = JSON.stringify(describeApi(app));
-    const etag = await makeEtag([text]);
+    if (made === undefined) {
+      const text = JSON.stringify(describeApi(app));
+      made = { text, etag: await makeEtag([text]) };
+    }
+    const { text, etag } = made;
     context.header('etag', etag);
     context.header('cache-control', 'no-cache');
     if (isNotModified(context, etag)) return context.body(null, 304);
@@ -31,8 +39,10 @@ export function readOpenApi(app: OpenAPIHono): Handler {
 }
 
 export function readDocs(app: OpenAPIHono): Handler {
+  let document: ApiDocument | undefined;
   return async (context) => {
-    const { html, style, script } = renderDocs(describeApi(app), { host: new URL(context.req.url).origin });
+    document ??= describeApi(app);
+    const { html, style, script } = renderDocs(document, { host: new URL(context.req.url).origin });
     const [styleHash, scriptHash] = [await hash(style), await hash(script)];
     context.header(
       'content-security-policy',

@@ -1,5 +1,7 @@
 /** POST /evaluate: how good a model is on the caller's own pictures, told while it goes on. */
 import { createRoute, type RouteHandler } from '@hono/zod-openapi';
+import type { Context } from 'hono';
+import type { Problem } from '../../shared/api.ts';
 import { EVALUATION_MEDIA_TYPES, evaluationEventSchema, type EvaluationEvent } from '../../shared/evaluation-api.ts';
 import { EvaluationMeter } from '../../shared/evaluation-meter.ts';
 import { reportMeasurement } from '../../shared/evaluation-report.ts';
@@ -79,8 +81,11 @@ export function evaluate(services: Services): RouteHandler<typeof evaluateRoute>
       throw new ProductError('server/busy', `${running} evaluations go on, and no more do at once; try again later`);
     }
     running += 1;
+    const { promise: ended, resolve: markEnded } = Promise.withResolvers<void>();
+    context.set('bodyEnd', ended);
     const model = await holdModel(services, context, context.req.valid('query'), () => {
       running -= 1;
+      markEnded();
     });
     const request = context.req.raw;
     const images = readLabelledImages(request, { manifest: model.manifest, limits });
@@ -89,7 +94,11 @@ export function evaluate(services: Services): RouteHandler<typeof evaluateRoute>
       // What is wrong from the start on is answered with its own status.
       const first = await answers.next();
       const events = evaluateImages(model, { first, answers, total: predictCount(request, model.manifest) });
-      const body = streamEvents(events, { services, isServerSent: type === FORMS.events, end: () => model.release() });
+      const body = streamEvents(events, {
+        isServerSent: type === FORMS.events,
+        describe: (error) => describeFailure(services, context, error),
+        end: () => model.release(),
+      });
       return context.body(body, 200, { 'content-type': type, 'cache-control': 'no-store' });
     } catch (error) {
       model.release();
@@ -142,16 +151,25 @@ async function* evaluateImages(model: TakenModel, options: EvaluateOptions): Asy
   }
 }
 
+/** The status is on its way already: the log and the metrics have the code. */
+function describeFailure({ reportError }: Services, context: Context, error: unknown): Problem {
+  const requestId = context.get('requestId');
+  if (isWorthLogging(error)) reportError(error, requestId);
+  const problem = toProblem(error, requestId);
+  context.set('problemCode', problem.code);
+  return problem;
+}
+
 interface StreamOptions {
-  services: Services;
   isServerSent: boolean;
+  describe: (error: unknown) => Problem;
   /** Called once, also when the caller has left. */
   end: () => void;
 }
 
 /** Goes on only as fast as the caller reads, and ends when the caller leaves. */
 function streamEvents(events: AsyncGenerator<EvaluationEvent>, options: StreamOptions): ReadableStream<Uint8Array> {
-  const { services, isServerSent, end } = options;
+  const { isServerSent, describe, end } = options;
   const encoder = new TextEncoder();
   const write = (event: EvaluationEvent): Uint8Array => {
     const json = JSON.stringify(event, (_key, value: unknown) =>
@@ -169,8 +187,7 @@ function streamEvents(events: AsyncGenerator<EvaluationEvent>, options: StreamOp
         if (done !== true) return controller.enqueue(write(value));
       } catch (error) {
         if (hasLeft) return;
-        if (isWorthLogging(error)) services.reportError(error);
-        controller.enqueue(write({ type: 'problem', problem: toProblem(error) }));
+        controller.enqueue(write({ type: 'problem', problem: describe(error) }));
       }
       end();
       controller.close();

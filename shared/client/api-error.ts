@@ -1,5 +1,5 @@
 /** Why a request failed, whoever is to blame: the one error class of the client. */
-import { problemSchema, type Problem } from '../api.ts';
+import { problemSchema, REQUEST_ID_HEADER, type Problem } from '../api.ts';
 
 /**
  * Codes of what no problem of the server tells: `unreachable`, nothing came or it broke off; `unexpected-answer`, the
@@ -9,9 +9,6 @@ export type ClientErrorCode = 'client/unreachable' | 'client/unexpected-answer' 
 
 /** As `type` and `code` of a problem, but open: a newer server may have codes that this client does not know. */
 const answeredProblemSchema = problemSchema.extend({ code: problemSchema.shape.type });
-
-/** Response header that a server, or a proxy before it, names a request with. */
-const REQUEST_ID_HEADER = 'x-request-id';
 
 interface ApiErrorOptions {
   code: string;

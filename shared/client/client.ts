@@ -236,6 +236,11 @@ export class Client {
     return new Blob([(await this.#transport.read(url, options)).body], { type: 'image/png' });
   }
 
+  /** What the server counts, as text for Prometheus. Errors: 'server/no-metrics' of one that counts nothing. */
+  async readMetrics(options: RequestOptions = {}): Promise<string> {
+    return new TextDecoder().decode((await this.#transport.read('metrics', options)).body);
+  }
+
   /** Resolves when the server lives. */
   async checkLiveness(options: RequestOptions = {}): Promise<void> {
     await this.#transport.readJson('healthz', healthSchema, options);

@@ -57,8 +57,16 @@ export function createImageDecoder(modules: DecoderModules, limits: ImageLimits 
     factory: mozjpegDecoder as EmscriptenFactory,
     wasm: modules.jpeg,
     decodeArguments: [false],
+    isReused: true,
   });
-  const webp = createWasmCodec({ factory: webpDecoder as EmscriptenFactory, wasm: modules.webp, decodeArguments: [] });
+  const webp = createWasmCodec({
+    factory: webpDecoder as EmscriptenFactory,
+    wasm: modules.webp,
+    decodeArguments: [],
+    // jSquash 1.5 has the libwebp of November 2020, in which a lossless picture can overwrite the decoder's memory
+    // (CVE-2023-4863): what one picture does there must not meet the next one.
+    isReused: false,
+  });
   return {
     async decode(bytes) {
       const header = guardImage(bytes, limits);

@@ -56,9 +56,11 @@ export interface WasmCodecOptions {
   wasm: WebAssembly.Module;
   /** What the decoder takes behind the file's bytes. */
   decodeArguments: [] | [preserveOrientation: boolean];
+  /** Whether an instance may decode several pictures, of several callers. */
+  isReused: boolean;
 }
 
-export function createWasmCodec({ factory, wasm, decodeArguments }: WasmCodecOptions): WasmCodec {
+export function createWasmCodec({ factory, wasm, decodeArguments, isReused }: WasmCodecOptions): WasmCodec {
   let shelf: Instance | undefined;
   return {
     async decode(bytes) {
@@ -68,7 +70,8 @@ export function createWasmCodec({ factory, wasm, decodeArguments }: WasmCodecOpt
       const { remarks, module, initialBytes } = instance;
       remarks.length = 0;
       const picture = runDecoder(instance, () => module.decode(bytes, ...decodeArguments));
-      if (picture !== undefined && module.HEAPU8.byteLength === initialBytes) shelf = instance;
+      const isSound = picture !== undefined && module.HEAPU8.byteLength === initialBytes;
+      if (isReused && isSound) shelf = instance;
       return { picture, remarks: [...remarks] };
     },
   };

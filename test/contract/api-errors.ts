@@ -354,7 +354,77 @@ const CASES: ErrorCase[] = [
     method: 'PUT',
     body: picture,
   },
+  {
+    name: 'a URL over the limit',
+    code: 'request/url-too-long',
+    status: 414,
+    path: `/activations/layer1?input=${'A'.repeat(API_LIMITS.urlLength)}`,
+    says: /at most 16384 are expected/,
+  },
+  {
+    name: 'lists 100,000 deep',
+    code: 'request/too-complex',
+    status: 400,
+    path: '/classify/json',
+    body: () => '['.repeat(100_000) + ']'.repeat(100_000),
+    headers: JSON_TYPE,
+    says: /nested more than 32 deep/,
+  },
+  {
+    name: 'objects 100,000 deep in a field that is there',
+    code: 'request/too-complex',
+    status: 400,
+    path: '/classify/json',
+    body: () => `{"image":${'{"a":'.repeat(100_000)}1${'}'.repeat(100_000)}}`,
+    headers: JSON_TYPE,
+  },
+  {
+    name: 'a million empty objects',
+    code: 'request/too-complex',
+    status: 400,
+    path: '/classify/json',
+    body: () => `{"image":[${'{},'.repeat(1_000_000)}{}]}`,
+    headers: JSON_TYPE,
+    says: /of more than 262144 lists and objects/,
+  },
+  {
+    name: 'an object of a million fields',
+    code: 'request/too-complex',
+    status: 400,
+    path: '/classify/json',
+    body: () => `{${Array.from({ length: 1_000_000 }, (_, index) => `"${index}":1`).join(',')}}`,
+    headers: JSON_TYPE,
+    says: /of more than 4096 fields/,
+  },
+  {
+    name: 'a form of 100,000 empty files',
+    code: 'request/too-many-files',
+    status: 413,
+    path: '/classify',
+    body: manyEmptyFiles,
+    headers: { 'content-type': 'multipart/form-data; boundary=x' },
+    says: /a form of more than 48 parts/,
+  },
+  {
+    name: 'a form of 100,000 empty files to evaluate',
+    code: 'request/too-many-files',
+    status: 413,
+    path: '/evaluate',
+    body: manyEmptyFiles,
+    headers: { 'content-type': 'multipart/form-data; boundary=x' },
+    says: /a form of more than \d+ parts/,
+  },
   { name: 'a body that breaks off', code: 'request/aborted', status: 400, path: '/classify' },
+];
+
+/** What depends on the model, on a setting of the operator, or on the bytes of a connection. */
+const TESTED_ELSEWHERE: readonly RequestErrorCode[] = [
+  'explain/unsupported',
+  'request/unauthorized',
+  'request/rate-limited',
+  'request/timeout',
+  'request/malformed',
+  'request/headers-too-large',
 ];
 
 /** `sendBroken` sends a body that breaks off; over a real connection nobody is left to read the answer. */
@@ -364,8 +434,7 @@ export function describeApiErrors(
 ) {
   describe(`errors of the API on ${platform}`, () => {
     test('every code of a request error has a case', () => {
-      // What depends on the model is tested with such a model, in test/serve/explain.test.ts.
-      const cases = new Set<RequestErrorCode>(CASES.map(({ code }) => code)).add('explain/unsupported');
+      const cases = new Set<RequestErrorCode>([...CASES.map(({ code }) => code), ...TESTED_ELSEWHERE]);
       expect(cases).toEqual(new Set(REQUEST_ERROR_CODES));
     });
 
@@ -384,6 +453,9 @@ export function describeApiErrors(
         expect(problem).toMatchObject({ code, status, type: `/docs#${code}` });
         expect(response.headers.get('x-content-type-options')).toBe('nosniff');
         expect(response.headers.get('access-control-allow-origin')).toBe('*');
+        expect(response.headers.get('referrer-policy')).toBe('no-referrer');
+        expect(problem.requestId).toBe(response.headers.get('x-request-id'));
+        expect(problem.requestId).toMatch(/^[\w-]{36}$/);
         if (says !== undefined) expect(problem.detail).toMatch(says);
       },
     );
@@ -438,6 +510,10 @@ function tooManyFiles(): FormData {
   return formOf(
     Array.from({ length: API_LIMITS.filesPerRequest + 1 }, (_, index) => ({ name: `${index}`, bytes: bytes(1) })),
   );
+}
+
+function manyEmptyFiles(): string {
+  return '--x\r\ncontent-disposition: form-data; name="file"; filename="a"\r\n\r\n\r\n'.repeat(100_000) + '--x--\r\n';
 }
 
 function textForm(): FormData {

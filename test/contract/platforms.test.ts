@@ -43,12 +43,17 @@ const HEADERS = [
   'x-model-id',
   'x-model-mode',
   'x-model-seq',
+  'x-request-id',
 ];
 
 async function answersTo(path: string, makeInit: () => RequestInit) {
   return Promise.all(
     [node.url, worker.url].map(async (url) => {
-      const response = await fetch(`${url}${path}`, { ...makeInit(), redirect: 'manual' });
+      const response = await fetch(`${url}${path}`, {
+        ...makeInit(),
+        headers: { 'x-request-id': 'same' },
+        redirect: 'manual',
+      });
       const body = Buffer.from(await response.arrayBuffer());
       const headers = Object.fromEntries(HEADERS.map((name) => [name, response.headers.get(name)]));
       // Latin-1: any bytes, and a difference that can be read.
@@ -100,6 +105,7 @@ test.each([
   ['GET', '/activations/layer1?sample=cat-ginger&format=png'],
   ['GET', '/activations/layer3?format=npy&top=4'],
   ['GET', '/activations/layer4?format=atlas&channels=7,100-120'],
+  ['GET', `/activations?x=${'x'.repeat(16_384)}`],
   ['HEAD', `/activations/input?format=npy&model=${modelId}`],
 ])('%s %s has one answer', async (method, path) => {
   const [onNode, onWorkers] = await answersTo(path, () => ({ method }));

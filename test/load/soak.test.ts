@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, onTestFinished, test } from 'vitest';
-import { oipErrorSchema } from '../../serve/oip/oip-schemas.ts';
+import { oipErrorSchema } from '../../shared/oip-api.ts';
 import { createRandom } from '../../train/random.ts';
 import { makeSharedFolder } from '../support/temporary-folder.ts';
 import { tinyArchitecture, writeTinyModel } from '../support/tiny-model.ts';

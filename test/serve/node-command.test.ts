@@ -157,3 +157,57 @@ test('ends a request that never gets its rest when the time to close is up', asy
   expect(isClosed).toBe(false);
   await Promise.all([closing, gone]);
 });
+
+test.each([
+  [{ LOG: 'yes' }, 'LOG is "yes"; json or off is expected'],
+  [{ METRICS: 'no' }, 'METRICS is "no"; on or off is expected'],
+  [
+    { RATE_LIMIT: '10/s' },
+    'RATE_LIMIT is "10/s"; off, or the requests that one client may make in a minute, is expected',
+  ],
+  [
+    { CORS_ORIGINS: 'https://a.example/' },
+    'CORS_ORIGINS has "https://a.example/"; *, none, or origins with commas between them are expected, such as https://example.org',
+  ],
+  [
+    { CLIENT_ADDRESS_HEADER: 'x: y' },
+    'CLIENT_ADDRESS_HEADER is "x: y"; the name of a header is expected that your proxy sets, such as x-forwarded-for',
+  ],
+])('refuses %o', async (environment, says) => {
+  const { code, output } = await startCommand({ PORT: '0', ...environment }).ended;
+  expect(code).toBe(1);
+  expect(output).toBe(`error server/setting: ${says}\n`);
+});
+
+test.each(['too-few', 'with a blank in the middle of it', 'sixteen-characters,,sixteen-characters'])(
+  'refuses API_KEYS=%s without repeating it',
+  async (keys) => {
+    const { code, output } = await startCommand({ PORT: '0', API_KEYS: keys }).ended;
+    expect(code).toBe(1);
+    expect(output).toMatch(/^error server\/setting: API_KEYS has a key that is shorter than 16 characters/);
+    expect(output).not.toContain(keys);
+  },
+);
+
+test('is quiet about requests unless LOG=json, and then every line is JSON', async () => {
+  const store = await makeTemporaryFolder();
+  await writeTinyStore(store);
+  const outputs = [];
+  for (const environment of [{}, { LOG: 'json' }]) {
+    const { child, waitFor, ended } = startCommand({ PORT: '0', MODEL_STORE: store, ...environment });
+    const [, url = ''] = await waitFor(/(http:\/\/127\.0\.0\.1:\d+) answers with/);
+    await (await fetch(`${url}/nothing`, { headers: { 'x-request-id': 'asked' } })).arrayBuffer();
+    child.kill('SIGTERM');
+    outputs.push((await ended).output);
+  }
+  const [quiet = '', json = ''] = outputs;
+  expect(quiet.split('\n').length).toBe(2);
+  const lines = json
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+  expect(lines).toMatchObject([
+    { level: 'info', message: expect.stringContaining('answers with tiny.test') },
+    { level: 'info', requestId: 'asked', status: 404, code: 'route/unknown' },
+  ]);
+});

@@ -12,21 +12,29 @@ export interface WorkerProcess {
   stop(): Promise<void>;
 }
 
-/**
- * `state` is the folder of the local bucket, so that nothing of a developer's own is read or written; `more` are further
- * flags of `wrangler dev`.
- */
-export async function startWorker({
-  state,
-  vars = {},
-  more = [],
-}: {
+interface WorkerOptions {
+  /** Folder of the local bucket, so that nothing of a developer's own is read or written. */
   state: string;
+  /** Instead of, or beside, those of the configuration. */
   vars?: Record<string, string>;
+  /** Default: the one that is deployed. */
+  config?: string;
+  /** Further flags of `wrangler dev`. */
   more?: readonly string[];
-}) {
+}
+
+export async function startWorker({ state, vars = {}, config = 'wrangler.toml', more = [] }: WorkerOptions) {
   const port = await findFreePort();
-  const flags = ['--port', String(port), '--inspector-port', String(await findFreePort()), '--persist-to', state];
+  const flags = [
+    '--port',
+    String(port),
+    '--inspector-port',
+    String(await findFreePort()),
+    '--persist-to',
+    state,
+    '--config',
+    config,
+  ];
   const variables = Object.entries(vars).flatMap(([name, value]) => ['--var', `${name}:${value}`]);
   const child = spawn(
     process.execPath,

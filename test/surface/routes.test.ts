@@ -20,6 +20,7 @@ const ROUTES = [
   'GET /evaluation',
   'GET /explain',
   'GET /healthz',
+  'GET /metrics',
   'GET /models',
   'GET /models/:a/compare/:b',
   'GET /models/:id',

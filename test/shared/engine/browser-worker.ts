@@ -2,7 +2,8 @@
 import { loadGraphModel } from '@tensorflow/tfjs-converter';
 import { tensor4d, type Tensor } from '@tensorflow/tfjs-core';
 import { startEdgeBackend } from '../../../shared/engine/backend.ts';
-import { edgeModelHandler, type EdgeModelFile } from '../../../shared/engine/model-handler.ts';
+import { edgeModelHandler } from '../../../shared/engine/model-handler.ts';
+import type { EdgeModelFile } from '../../../shared/engine/network-file.ts';
 import type { EngineMode } from '../../../shared/engine/layout.ts';
 import { LOGITS_LAYER } from '../../../shared/resnet.ts';
 

@@ -1,0 +1,65 @@
+/** What the server on Node tells its operator: figures for Prometheus, and a line of JSON for each request. */
+import type { ModelPool } from '../model-pool/model-pool.ts';
+import { joinObservers, type AnsweredRequest } from '../observer.ts';
+import type { Reading, Registry } from '../prometheus.ts';
+import { writeRequestLine } from '../request-log.ts';
+import { createServerMetrics, type ServerMetrics } from '../server-metrics.ts';
+import type { InferenceMeter, InferenceReading } from './inference/inference-meter.ts';
+import { watchProcess } from './process-metrics.ts';
+
+export interface ObservationOptions {
+  inference: InferenceMeter;
+  /** Takes a line of JSON for each request. */
+  log: ((line: string) => void) | undefined;
+}
+
+export function createObservation({ inference, log }: ObservationOptions): ServerMetrics {
+  const { registry, observer: metrics } = createServerMetrics();
+  const logger = { requestAnswered: (request: AnsweredRequest) => log?.(writeRequestLine(request)) };
+  const observer = joinObservers([metrics, logger]);
+  inference.observe(({ computeSeconds }) => observer.inferenceDone(computeSeconds));
+  watchInference(registry, inference);
+  watchProcess(registry);
+  return { registry, observer };
+}
+
+/** Which model answers; nothing while none is loaded: who counts does not begin to load. */
+export function watchChampion(registry: Registry, models: ModelPool): void {
+  registry.watch({
+    name: 'resnet_model_info',
+    help: 'The model that answers now.',
+    async read(): Promise<Reading> {
+      if (!models.isReady) return [];
+      const { modelId, pointer } = await models.find({}, () => undefined);
+      return [[{ model_id: modelId, channel: pointer?.channel ?? '', seq: String(pointer?.seq ?? '') }, 1]];
+    },
+  });
+}
+
+function watchInference(registry: Registry, meter: InferenceMeter): void {
+  const gauge = (name: string, help: string, read: (reading: InferenceReading) => number): void =>
+    registry.watch({ name, help, read: () => read(meter.read()) });
+  gauge('resnet_threads', 'Threads that run models.', ({ threads }) => threads);
+  gauge('resnet_busy_threads', 'Threads that run or load a model now.', ({ busyThreads }) => busyThreads);
+  gauge('resnet_queue_length', 'Requests that wait for a thread.', ({ waiting }) => waiting);
+  gauge('resnet_queue_limit', 'Requests that may wait.', ({ queueLimit }) => queueLimit);
+  registry.watch({
+    name: 'resnet_unfinished_runs_total',
+    help: 'Runs that were not made: too many waited, their time was over, or their caller had left.',
+    type: 'counter',
+    read() {
+      const { refused, timedOut, abandoned } = meter.read();
+      return [
+        [{ reason: 'refused' }, refused],
+        [{ reason: 'timed-out' }, timedOut],
+        [{ reason: 'abandoned' }, abandoned],
+      ];
+    },
+  });
+  registry.watch({
+    name: 'resnet_lost_threads_total',
+    help: 'Threads that died and were replaced.',
+    type: 'counter',
+    read: () => meter.read().lostThreads,
+  });
+}

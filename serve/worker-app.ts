@@ -1,0 +1,141 @@
+/**
+ * The server as a Worker has it: the shipped models, samples and the page are its static assets, the model store is an R2
+ * bucket; what an operator may switch on are variables and bindings. The Worker itself is `worker.ts`.
+ */
+import jpeg from '@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm';
+import webp from '@jsquash/webp/codec/dec/webp_dec.wasm';
+import type { OpenAPIHono } from '@hono/zod-openapi';
+import type { Context } from 'hono';
+import { chooseVariant } from '../shared/engine/kernel-module.ts';
+import relaxed from '../shared/engine/wasm/edge-relaxed.wasm';
+import simd from '../shared/engine/wasm/edge-simd.wasm';
+import { MODEL_BUDGET_BYTES } from '../shared/engine/memory-budget.ts';
+import { createImageDecoder } from '../shared/image/decode.ts';
+import { parseApiKeys } from './api-keys.ts';
+import { createApp } from './app.ts';
+import type { AssetSource } from './asset-source.ts';
+import { createClassifier, runHere } from './classifier.ts';
+import { parseOrigins } from './cors.ts';
+import { loadFiles } from './model-loader.ts';
+import { createModelPool } from './model-pool/model-pool.ts';
+import { openModel } from './model-pool/open-model.ts';
+import type { AnsweredRequest, Observer } from './observer.ts';
+import { PAGE_PATH, type PageFiles } from './page-files.ts';
+import { parsePointerTtl } from './pointer-ttl.ts';
+import type { RateLimiter } from './rate-limit.ts';
+import { parseLogForm, writeErrorLine, writeRequestLine } from './request-log.ts';
+import { createSampleShelf } from './samples.ts';
+import { parseEdgeMode, startEngine, type EngineBuild } from './served-engine.ts';
+import { readBucket } from './store/r2-source.ts';
+
+/** Where the build puts serve/models. */
+const SHIPPED_FOLDER = 'models/';
+
+/** About 10 s of the 30 s of processor time that a request has, and little of the memory. */
+const EVALUATION_LIMITS = { images: 200, bytes: 8 * 1024 * 1024, running: 1 };
+
+/** A Worker compiles nothing at run time, so every build that it may choose is part of it. */
+const BUILD: EngineBuild =
+  chooseVariant() === 'simd' ? { variant: 'simd', module: simd } : { variant: 'relaxed', module: relaxed };
+
+/** What the operator may add to the bindings of wrangler.toml, which names them. */
+export interface OptionalBindings {
+  /** A secret, so never in wrangler.toml: "wrangler secret put API_KEYS". */
+  API_KEYS?: string;
+  RATE_LIMITER?: RateLimit;
+  REQUESTS?: AnalyticsEngineDataset;
+}
+
+/** The binding tells no time; its periods are 10 or 60 s. */
+const RETRY_AFTER_SECONDS = 60;
+
+/** Errors: 'server/setting', 'server/pointer-ttl', 'server/edge-mode'. */
+export function createWorkerApp(env: Env & OptionalBindings): OpenAPIHono {
+  const { ASSETS: assets, MODELS, POINTER_TTL_MS, RATE_LIMITER, REQUESTS } = env;
+  const mode = parseEdgeMode(env.EDGE_MODE);
+  const isLogged = parseLogForm(env.LOG) === 'json';
+  const reportError = (error: unknown, requestId?: string): void => {
+    if (isLogged) console.error(writeErrorLine(error, requestId));
+    else console.error(...(requestId === undefined ? [] : [`request ${requestId}:`]), error);
+  };
+  const decoder = createImageDecoder({ jpeg, webp });
+  const observer: Observer = {
+    requestAnswered(request) {
+      if (isLogged) console.log(writeRequestLine(request));
+      REQUESTS?.writeDataPoint(toDataPoint(request));
+    },
+  };
+  return createApp({
+    models: createModelPool({
+      shipped: readAssets(assets, SHIPPED_FOLDER),
+      store: readBucket(MODELS),
+      open: (source, modelId) =>
+        openModel(source, modelId, {
+          mode,
+          load: async (files) =>
+            createClassifier(runHere(await loadFiles(files, await startEngine(BUILD, mode)), decoder)),
+        }),
+      pointerTtlMs: parsePointerTtl(String(POINTER_TTL_MS)),
+      budgetBytes: MODEL_BUDGET_BYTES.worker,
+      reportError,
+    }),
+    evaluation: EVALUATION_LIMITS,
+    samples: createSampleShelf(readAssets(assets)),
+    keepAlive: (context, work) => context.executionCtx.waitUntil(work),
+    reportError,
+    page: servePage(assets),
+    access: {
+      origins: parseOrigins(env.CORS_ORIGINS),
+      keys: parseApiKeys(env.API_KEYS),
+      ...(RATE_LIMITER === undefined ? {} : { rate: { limiter: bindLimiter(RATE_LIMITER), identify } }),
+    },
+    // Without a time: the clock of a Worker stands still while it computes.
+    observe: { observer },
+  });
+}
+
+/** Set by Cloudflare, whatever the caller sends. */
+function identify(context: Context): string {
+  return context.req.header('cf-connecting-ip') ?? 'unknown';
+}
+
+function bindLimiter(binding: RateLimit): RateLimiter {
+  return {
+    async take(client) {
+      const { success } = await binding.limit({ key: client });
+      return { isAllowed: success, retryAfterSeconds: success ? 0 : RETRY_AFTER_SECONDS };
+    },
+  };
+}
+
+/** Columns of the data set: index1 route; blob1 method, blob2 route, blob3 status, blob4 problem, blob5 model. */
+function toDataPoint(request: AnsweredRequest): AnalyticsEngineDataPoint {
+  const { method, route, status, code, modelId } = request;
+  return { indexes: [route], blobs: [method, route, String(status), code ?? null, modelId ?? null] };
+}
+
+function readAssets(assets: Fetcher, folder = ''): AssetSource {
+  return {
+    async read(path) {
+      // Only the path counts; a host is needed to make it a URL.
+      const response = await assets.fetch(`https://assets.local/${folder}${path}`);
+      if (response.ok) return new Uint8Array(await response.arrayBuffer());
+      await response.body?.cancel();
+      return undefined;
+    },
+  };
+}
+
+/** The platform gives the files the headers of web/public/_headers, and answers 304. */
+function servePage(assets: Fetcher): PageFiles {
+  return {
+    async answer({ url, method, headers }) {
+      const file = new URL(url);
+      if (file.pathname === '/') file.pathname = PAGE_PATH;
+      const response = await assets.fetch(new Request(file, { method, headers }));
+      if (response.ok || response.status === 304) return response;
+      await response.body?.cancel();
+      return undefined;
+    },
+  };
+}
