@@ -45,7 +45,7 @@ async function sendBroken(): Promise<Response> {
   const unused = () => Promise.reject(new Error('a broken body needs nothing else'));
   const app = createApp({
     models: createBrokenModels(unused),
-    decoder: { decode: unused },
+    decoder: { use: unused, decode: unused },
     evaluation: { images: 1, bytes: 1, running: 1 },
     samples: { list: unused, read: unused },
     keepAlive: () => undefined,

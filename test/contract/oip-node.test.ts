@@ -34,7 +34,7 @@ test.each(['/v2/health/ready', '/v2/models/resnet18/ready', '/v2/models/resnet18
     const unused = () => Promise.reject(new Error('no files here'));
     const app = createApp({
       models: createBrokenModels(unused),
-      decoder: { decode: unused },
+      decoder: { use: unused, decode: unused },
       samples: { list: unused, read: unused },
       keepAlive: () => undefined,
       reportError: () => undefined,

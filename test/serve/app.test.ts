@@ -11,7 +11,7 @@ function makeApp(models: ModelPool, listSamples: () => Promise<never> = unused) 
   const kept: Promise<unknown>[] = [];
   const app = createApp({
     models,
-    decoder: { decode: unused },
+    decoder: { use: unused, decode: unused },
     evaluation: { images: 1, bytes: 1, running: 1 },
     samples: { list: listSamples, read: unused },
     keepAlive: (_context, work) => kept.push(work),

@@ -5,22 +5,40 @@ import { join } from 'node:path';
 import { getPlatformProxy } from 'wrangler';
 import { findFreePort } from './free-port.ts';
 
+const WRANGLER = 'node_modules/wrangler/bin/wrangler.js';
+
 export interface WorkerProcess {
   url: string;
+  /** Port of the inspector, which speaks the DevTools protocol. */
+  inspectorPort: number;
+  /** Of wrangler; workerd is among its descendants. */
+  pid: number;
   /** All that it has said so far. */
   readonly output: string;
   stop(): Promise<void>;
 }
 
-/** `state` is the folder of the local bucket, so that nothing of a developer's own is read or written. */
-export async function startWorker({ state, vars = {} }: { state: string; vars?: Record<string, string> }) {
+export interface WorkerOptions {
+  /** Folder of the local bucket, so that nothing of a developer's own is read or written. */
+  state: string;
+  vars?: Record<string, string>;
+  /** The Worker's source. Default: the product's. */
+  entry?: string;
+}
+
+export async function startWorker({ state, vars = {}, entry }: WorkerOptions): Promise<WorkerProcess> {
   const port = await findFreePort();
-  const flags = ['--port', String(port), '--inspector-port', String(await findFreePort()), '--persist-to', state];
+  const inspectorPort = await findFreePort();
+  const flags = ['--port', String(port), '--inspector-port', String(inspectorPort), '--persist-to', state];
   const variables = Object.entries(vars).flatMap(([name, value]) => ['--var', `${name}:${value}`]);
-  const child = spawn(process.execPath, ['node_modules/wrangler/bin/wrangler.js', 'dev', ...flags, ...variables], {
-    stdio: ['pipe', 'pipe', 'pipe'],
-    env: { ...process.env, CI: 'true', CLOUDFLARE_CF_FETCH_ENABLED: 'false', WRANGLER_SEND_METRICS: 'false' },
-  });
+  const child = spawn(
+    process.execPath,
+    [WRANGLER, 'dev', ...(entry === undefined ? [] : [entry]), ...flags, ...variables],
+    {
+      stdio: ['pipe', 'pipe', 'pipe'],
+      env: { ...process.env, CI: 'true', CLOUDFLARE_CF_FETCH_ENABLED: 'false', WRANGLER_SEND_METRICS: 'false' },
+    },
+  );
   const ended = once(child, 'close');
   let output = '';
   await new Promise<void>((resolve, reject) => {
@@ -34,6 +52,8 @@ export async function startWorker({ state, vars = {} }: { state: string; vars?: 
   });
   const worker: WorkerProcess = {
     url: `http://127.0.0.1:${port}`,
+    inspectorPort,
+    pid: child.pid ?? 0,
     get output() {
       return output;
     },

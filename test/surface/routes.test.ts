@@ -7,7 +7,7 @@ import { createBrokenModels } from '../support/broken-models.ts';
 const unused = (): Promise<never> => Promise.reject(new Error('not used here'));
 const app = createApp({
   models: createBrokenModels(unused),
-  decoder: { decode: unused },
+  decoder: { use: unused, decode: unused },
   evaluation: { images: 1, bytes: 1, running: 1 },
   samples: { list: unused, read: unused },
   keepAlive: () => undefined,
