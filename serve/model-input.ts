@@ -24,9 +24,13 @@ export async function preparePicture(
   bytes: Uint8Array,
   { decoder, manifest }: { decoder: ImageDecoder; manifest: ModelManifest },
 ): Promise<PictureInput> {
-  const picture = await decoder.decode(bytes);
-  const pixels = fitToSquare(picture, manifest.architecture.inputShape[0]);
-  return { pixels, sha256: await sha256Hex(pixels), width: picture.width, height: picture.height };
+  const size = manifest.architecture.inputShape[0];
+  const { pixels, ...picture } = await decoder.use(bytes, (image) => {
+    const fitted = fitToSquare(image, size);
+    // One that has the size already is passed on as it is, in memory that is not ours.
+    return { pixels: fitted === image.pixels ? fitted.slice() : fitted, width: image.width, height: image.height };
+  });
+  return { pixels, sha256: await sha256Hex(pixels), ...picture };
 }
 
 /** Errors: 'token/invalid'. */

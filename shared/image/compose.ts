@@ -7,9 +7,12 @@ export function composeByteOverWhite(value: number, alpha: number): number {
   return (scaled + (scaled >> 8)) >> 8;
 }
 
-/** [pixels, 4] RGBA, alpha not premultiplied -> [pixels, 3] RGB */
-export function composeOverWhite(rgba: Uint8Array | Uint8ClampedArray): Uint8Array<ArrayBuffer> {
-  const rgb = new Uint8Array((rgba.length / 4) * 3);
+/**
+ * [pixels, 4] RGBA, alpha not premultiplied -> [pixels, 3] RGB, in the front of the same memory: nothing is written
+ * where it was not read before.
+ */
+export function composeOverWhite(rgba: Uint8Array): Uint8Array<ArrayBuffer> {
+  const rgb = new Uint8Array(rgba.buffer as ArrayBuffer, rgba.byteOffset, (rgba.length / 4) * 3);
   for (let source = 0, target = 0; source < rgba.length; source += 4, target += 3) {
     const alpha = rgba[source + 3] as number;
     rgb[target] = composeByteOverWhite(rgba[source] as number, alpha);
@@ -20,6 +23,6 @@ export function composeOverWhite(rgba: Uint8Array | Uint8ClampedArray): Uint8Arr
 }
 
 /** Sets alpha of [pixels, 4] RGBA to 255, in place. */
-export function makeOpaque(rgba: Uint8Array | Uint8ClampedArray): void {
+export function makeOpaque(rgba: Uint8Array): void {
   for (let alpha = 3; alpha < rgba.length; alpha += 4) rgba[alpha] = 255;
 }

@@ -46,6 +46,13 @@ export const IMAGE_LIMITS: ImageLimits = {
 
 export interface ImageDecoder {
   /**
+   * What `use` makes of the picture, whose pixels may lie in a decoder's memory: they are valid during the call only, which
+   * must not wait. A picture of 4 megapixels is never copied as a whole.
+   *
+   * Errors   as of `decode`, and those of `use`
+   */
+  use<Result>(bytes: Uint8Array, use: (image: DecodedImage) => Result): Promise<Result>;
+  /**
    * Errors   'image/empty', 'image/too-large', 'image/unknown-type', 'image/too-many-pixels', 'image/unsupported',
    *          'image/truncated', 'image/corrupt'. A refused file has no effect on the next one.
    */
@@ -67,13 +74,16 @@ export function createImageDecoder(modules: DecoderModules, limits: ImageLimits 
     // (CVE-2023-4863): what one picture does there must not meet the next one.
     isReused: false,
   });
-  return {
-    async decode(bytes) {
+  const decoder: ImageDecoder = {
+    async use(bytes, use) {
       const header = guardImage(bytes, limits);
-      const { orientation, ...picture } = await decodeStored(bytes, { header, jpeg, webp });
-      return { ...orientPicture(picture, orientation), type: header.type };
+      const useStored = ({ orientation, ...picture }: StoredPicture) =>
+        use({ ...orientPicture(picture, orientation), type: header.type });
+      return decodeStored(bytes, { header, jpeg, webp }, useStored);
     },
+    decode: (bytes) => decoder.use(bytes, (image) => ({ ...image, pixels: image.pixels.slice() })),
   };
+  return decoder;
 }
 
 /** Everything that can be refused before a decoder runs. */
@@ -105,14 +115,23 @@ interface StoredOptions {
   webp: WasmCodec;
 }
 
-function decodeStored(bytes: Uint8Array, { header, jpeg, webp }: StoredOptions): Promise<StoredPicture> {
+type UseStored<Result> = (picture: StoredPicture) => Result;
+
+async function decodeStored<Result>(
+  bytes: Uint8Array,
+  { header, jpeg, webp }: StoredOptions,
+  use: UseStored<Result>,
+): Promise<Result> {
+  // Of the decoders one at most keeps the memory of a large picture: it is reused by the next of its type.
+  if (header.type !== 'jpeg') jpeg.shrink();
+  if (header.type !== 'webp') webp.shrink();
   switch (header.type) {
     case 'png':
-      return decodePng(bytes);
+      return use(await decodePng(bytes));
     case 'jpeg':
-      return decodeJpeg(bytes, { header, codec: jpeg });
+      return decodeJpeg(bytes, { header, codec: jpeg }, use);
     case 'webp':
-      return decodeWebp(bytes, { header, codec: webp });
+      return decodeWebp(bytes, { header, codec: webp }, use);
   }
 }
 
@@ -121,9 +140,16 @@ interface CodecOptions {
   codec: WasmCodec;
 }
 
-async function decodeJpeg(bytes: Uint8Array, { header, codec }: CodecOptions): Promise<StoredPicture> {
+async function decodeJpeg<Result>(
+  bytes: Uint8Array,
+  { header, codec }: CodecOptions,
+  use: UseStored<Result>,
+): Promise<Result> {
   const { orientation } = inspectJpeg(bytes);
-  const { picture, remarks } = await codec.decode(bytes);
+  const { result, remarks } = await codec.decode(bytes, ({ data, width, height }) => {
+    if (width !== header.width || height !== header.height) return undefined;
+    return { value: use({ width, height, pixels: composeOverWhite(data), orientation }) };
+  });
   // libjpeg fills what it cannot read with grey and only remarks on it (the first time per file).
   const said = remarks.join('; ');
   if (remarks.some((line) => line.startsWith('Premature end'))) {
@@ -132,19 +158,22 @@ async function decodeJpeg(bytes: Uint8Array, { header, codec }: CodecOptions): P
   if (remarks.some((line) => line.startsWith('Corrupt JPEG data') && !line.includes('extraneous bytes'))) {
     throw corruptJpeg(said);
   }
-  if (picture?.width !== header.width || picture.height !== header.height) {
-    throw corruptJpeg(said || 'its image data do not fit its header');
-  }
-  return { width: picture.width, height: picture.height, pixels: composeOverWhite(picture.data), orientation };
+  if (result === undefined) throw corruptJpeg(said || 'its image data do not fit its header');
+  return result.value;
 }
 
-async function decodeWebp(bytes: Uint8Array, { header, codec }: CodecOptions): Promise<StoredPicture> {
+async function decodeWebp<Result>(
+  bytes: Uint8Array,
+  { header, codec }: CodecOptions,
+  use: UseStored<Result>,
+): Promise<Result> {
   const { orientation, hasAlpha, file } = inspectWebp(bytes);
-  const { picture } = await codec.decode(file);
-  if (picture?.width !== header.width || picture.height !== header.height) {
-    throw corruptWebp('its image data cannot be decoded');
-  }
-  // A picture that says it is opaque is shown so, whatever its decoded alpha: as in browsers and Pillow.
-  if (!hasAlpha) makeOpaque(picture.data);
-  return { width: picture.width, height: picture.height, pixels: composeOverWhite(picture.data), orientation };
+  const { result } = await codec.decode(file, ({ data, width, height }) => {
+    if (width !== header.width || height !== header.height) return undefined;
+    // A picture that says it is opaque is shown so, whatever its decoded alpha: as in browsers and Pillow.
+    if (!hasAlpha) makeOpaque(data);
+    return { value: use({ width, height, pixels: composeOverWhite(data), orientation }) };
+  });
+  if (result === undefined) throw corruptWebp('its image data cannot be decoded');
+  return result.value;
 }

@@ -20,29 +20,34 @@ interface EmscriptenModule {
   /** Views of the instance's memory; replaced when it grows. */
   HEAPU8: Uint8Array;
   /** mozjpeg takes a second argument, libwebp must not be given one. */
-  decode(data: Uint8Array, preserveOrientation?: boolean): RgbaPicture | null;
+  decode(data: Uint8Array, preserveOrientation?: boolean): unknown;
 }
 
 /** What jSquash's JavaScript files export; their own types name a namespace that they do not bring along. */
 export type EmscriptenFactory = (options: EmscriptenOptions) => Promise<EmscriptenModule>;
 
-/** Stands in for the browser's ImageData, which the decoders make their result with and workers do not have. */
-class RgbaPicture {
-  /** [height, width, 4] uint8, alpha not premultiplied */
-  readonly data: Uint8ClampedArray;
-  readonly width: number;
-  readonly height: number;
-
-  constructor(data: Uint8ClampedArray, width: number, height: number) {
-    this.data = data;
-    this.width = width;
-    this.height = height;
-  }
+/**
+ * What a decoder makes of its result, in place of the browser's ImageData: the picture is handed to whoever wants it
+ * while it lies in the decoder's memory, and never copied as a whole.
+ */
+export interface RgbaView {
+  /** [height, width, 4] uint8, alpha not premultiplied; in the decoder's memory, valid during the call, may be changed */
+  data: Uint8Array;
+  width: number;
+  height: number;
 }
 
+/** Called once at most, without waiting: the picture as stored, not turned by EXIF. */
+export type UsePicture<Result> = (picture: RgbaView) => Result;
+
 export interface WasmCodec {
-  /** The picture as stored, not turned by EXIF, with what the decoder had to remark; undefined when it failed. */
-  decode(bytes: Uint8Array): Promise<{ picture: RgbaPicture | undefined; remarks: readonly string[] }>;
+  /** What `use` gave, with what the decoder had to remark; undefined when the decoder failed. */
+  decode<Result>(
+    bytes: Uint8Array,
+    use: UsePicture<Result>,
+  ): Promise<{ result: Result | undefined; remarks: readonly string[] }>;
+  /** Let go of memory that a large picture took; the next one takes it anew. */
+  shrink(): void;
 }
 
 interface Instance {
@@ -63,23 +68,27 @@ export interface WasmCodecOptions {
 export function createWasmCodec({ factory, wasm, decodeArguments, isReused }: WasmCodecOptions): WasmCodec {
   let shelf: Instance | undefined;
   return {
-    async decode(bytes) {
+    async decode(bytes, use) {
       const instance = shelf ?? (await startInstance(factory, wasm));
       // From here to the return nothing waits, so no other call can see the instance.
       shelf = undefined;
-      const { remarks, module, initialBytes } = instance;
+      const { remarks, module } = instance;
       remarks.length = 0;
-      const picture = runDecoder(instance, () => module.decode(bytes, ...decodeArguments));
-      const isSound = picture !== undefined && module.HEAPU8.byteLength === initialBytes;
-      if (isReused && isSound) shelf = instance;
-      return { picture, remarks: [...remarks] };
+      const result = runDecoder(instance, use, () => module.decode(bytes, ...decodeArguments));
+      if (isReused && result !== undefined) shelf = instance;
+      return { result, remarks: [...remarks] };
+    },
+    shrink() {
+      if (shelf !== undefined && shelf.module.HEAPU8.byteLength > shelf.initialBytes) shelf = undefined;
     },
   };
 }
 
-function runDecoder({ remarks }: Instance, run: () => RgbaPicture | null): RgbaPicture | undefined {
+function runDecoder<Result>({ remarks }: Instance, use: UsePicture<Result>, run: () => unknown): Result | undefined {
+  let result: Result | undefined;
   try {
-    return withImageData(run) ?? undefined;
+    withGlobals((picture) => (result = use(picture)), run);
+    return result;
   } catch (error) {
     // A bad file ends in a trap, or in something that is no Error: ExitStatus, or the address of a C++ exception.
     if (error instanceof Error && !(error instanceof WebAssembly.RuntimeError)) throw error;
@@ -92,7 +101,7 @@ async function startInstance(factory: EmscriptenFactory, wasm: WebAssembly.Modul
   let failure: { error: unknown } | undefined;
   const remarks: string[] = [];
   const remark = (line: string) => remarks.push(line);
-  const starting = withImageData(() =>
+  const starting = withGlobals(undefined, () =>
     factory({
       noInitialRun: true,
       locateFile: (path) => path,
@@ -116,21 +125,39 @@ async function startInstance(factory: EmscriptenFactory, wasm: WebAssembly.Modul
   return { module, initialBytes: module.HEAPU8.byteLength, remarks };
 }
 
+let receive: ((picture: RgbaView) => unknown) | undefined;
+
+/** The decoders copy their result with this out of their memory, and make the next one of the copy. */
+function KeepView(view: Uint8Array): Uint8Array {
+  return view;
+}
+
+/** Called as a constructor while the result still lies in the decoder's memory. */
+function ReceiveImageData(data: Uint8Array, width: number, height: number): void {
+  receive?.({ data, width, height });
+}
+
+const STAND_INS: Readonly<Record<string, unknown>> = { ImageData: ReceiveImageData, Uint8ClampedArray: KeepView };
+
 /**
  * Runs jSquash code, which expects globals of the browser and leaves its own behind where there are none: ImageData,
  * and in Workers `location`. `run` must not wait, so that nobody else ever sees them.
  */
-function withImageData<Result>(run: () => Result): Result {
-  const before = ['ImageData', 'location'].map(
+function withGlobals<Result>(use: ((picture: RgbaView) => unknown) | undefined, run: () => Result): Result {
+  const before = [...Object.keys(STAND_INS), 'location'].map(
     (name) => [name, Object.getOwnPropertyDescriptor(globalThis, name)] as const,
   );
-  Object.defineProperty(globalThis, 'ImageData', { value: RgbaPicture, configurable: true, writable: true });
+  for (const [name, value] of Object.entries(STAND_INS)) {
+    Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
+  }
+  receive = use;
   try {
     return run();
   } finally {
+    receive = undefined;
     for (const [name, descriptor] of before) {
       if (descriptor === undefined) Reflect.deleteProperty(globalThis, name);
-      else if (name === 'ImageData') Object.defineProperty(globalThis, name, descriptor);
+      else if (name in STAND_INS) Object.defineProperty(globalThis, name, descriptor);
     }
   }
 }

@@ -21,7 +21,8 @@ export async function measureInWorkerd(options: { folder: string; scratch: strin
   cpSync(folder, join(assets, 'shipped'), { recursive: true });
   const worker = await startWorker({
     state: join(scratch, 'state'),
-    more: ['--config', 'test/bench/edge-worker.toml', '--assets', assets],
+    config: 'test/bench/edge-worker.toml',
+    more: ['--assets', assets],
   });
   try {
     const ask = async (contender: string, runs: number): Promise<{ ms: number; logits: number[] }> => {

@@ -5,40 +5,42 @@ import { join } from 'node:path';
 import { getPlatformProxy } from 'wrangler';
 import { findFreePort } from './free-port.ts';
 
+const WRANGLER = 'node_modules/wrangler/bin/wrangler.js';
+
 export interface WorkerProcess {
   url: string;
+  /** Port of the inspector, which speaks the DevTools protocol. */
+  inspectorPort: number;
+  /** Of wrangler; workerd is among its descendants. */
+  pid: number;
   /** All that it has said so far. */
   readonly output: string;
   stop(): Promise<void>;
 }
 
-interface WorkerOptions {
+export interface WorkerOptions {
   /** Folder of the local bucket, so that nothing of a developer's own is read or written. */
   state: string;
   /** Instead of, or beside, those of the configuration. */
   vars?: Record<string, string>;
   /** Default: the one that is deployed. */
   config?: string;
+  /** The Worker's source. Default: the configuration's. */
+  entry?: string;
   /** Further flags of `wrangler dev`. */
   more?: readonly string[];
 }
 
-export async function startWorker({ state, vars = {}, config = 'wrangler.toml', more = [] }: WorkerOptions) {
+export async function startWorker(options: WorkerOptions): Promise<WorkerProcess> {
+  const { state, vars = {}, config = 'wrangler.toml', entry, more = [] } = options;
   const port = await findFreePort();
-  const flags = [
-    '--port',
-    String(port),
-    '--inspector-port',
-    String(await findFreePort()),
-    '--persist-to',
-    state,
-    '--config',
-    config,
-  ];
+  const inspectorPort = await findFreePort();
+  const flags = ['--port', String(port), '--inspector-port', String(inspectorPort), '--persist-to', state];
   const variables = Object.entries(vars).flatMap(([name, value]) => ['--var', `${name}:${value}`]);
+  const named = entry === undefined ? [] : [entry];
   const child = spawn(
     process.execPath,
-    ['node_modules/wrangler/bin/wrangler.js', 'dev', ...flags, ...variables, ...more],
+    [WRANGLER, 'dev', ...named, '--config', config, ...flags, ...variables, ...more],
     {
       stdio: ['pipe', 'pipe', 'pipe'],
       env: { ...process.env, CI: 'true', CLOUDFLARE_CF_FETCH_ENABLED: 'false', WRANGLER_SEND_METRICS: 'false' },
@@ -57,6 +59,8 @@ export async function startWorker({ state, vars = {}, config = 'wrangler.toml', 
   });
   const worker: WorkerProcess = {
     url: `http://127.0.0.1:${port}`,
+    inspectorPort,
+    pid: child.pid ?? 0,
     get output() {
       return output;
     },

@@ -1,0 +1,107 @@
+/**
+ * `npm run bench:isolate`: memory of the Worker in workerd with models of real size, and its first answer.
+ *
+ *   --requests N   pictures before the first figure (default 1000)
+ *   --swaps N      swaps of the champion (default 100)
+ *   --starts N     fresh processes for the first answer, half the model from static assets, half from R2 (default 15 each)
+ *
+ * How it is read: WebAssembly memories and byte arrays of 1 MB and more by replaced constructors in the isolate
+ * (test/support/memory-tracker.ts), including what is garbage and not collected; the V8 heap by the inspector
+ * (Runtime.getHeapUsage); resident memory of all of wrangler's workerd processes from /proc, as a second witness.
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdtemp, readFile } from 'node:fs/promises';
+import { cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { encodeLargeJpeg } from '../support/large-jpeg.ts';
+import { pointTo, putModel, readShippedAs } from '../support/real-size-models.ts';
+import { readSample, startTrackedIsolate, type TrackedIsolate } from '../support/tracked-isolate.ts';
+import { openBucket, startWorker } from '../support/worker-process.ts';
+
+const { values: flags } = parseArgs({
+  options: {
+    requests: { type: 'string', default: '1000' },
+    swaps: { type: 'string', default: '100' },
+    starts: { type: 'string', default: '15' },
+  },
+});
+console.log(
+  `${cpus()[0]?.model ?? 'unknown CPU'}, ${cpus().length} cores; Node ${process.version}, workerd as of wrangler`,
+);
+const sample = await readSample();
+await measureMemory();
+for (const source of ['static assets', 'R2'] as const) await measureStarts(source, Number(flags.starts));
+
+async function measureMemory(): Promise<void> {
+  const large = await encodeLargeJpeg();
+  const isolate = await startTrackedIsolate();
+  try {
+    for (let request = 0; request < Number(flags.requests); request++) await isolate.classify(sample);
+    await tell(isolate, `after ${flags.requests} pictures`);
+    for (let swap = 1; swap <= Number(flags.swaps); swap++) {
+      await isolate.swap(sample);
+      if (swap === 1) await tell(isolate, 'after one swap');
+    }
+    await tell(isolate, `after ${flags.swaps} swaps`);
+    await isolate.classify(large);
+    await tell(isolate, 'after one 4-megapixel progressive JPEG');
+    for (let swap = 1; swap <= 3; swap++) await isolate.swap(large);
+    await tell(isolate, `swaps, each with 4-megapixel progressive JPEGs of ${megabytes(large.length)}`);
+  } finally {
+    await isolate.stop();
+  }
+}
+
+async function tell(isolate: TrackedIsolate, what: string): Promise<void> {
+  const { wasmBytes, arrayBytes, peakBytes, heapUsedBytes, heapCommittedBytes } = await isolate.readMemory();
+  const wasm = wasmBytes.reduce((sum, bytes) => sum + bytes, 0);
+  console.log(
+    `${what}: WebAssembly ${wasmBytes.map(megabytes).join(' + ')}, V8 heap ${megabytes(heapUsedBytes)} used of ${megabytes(heapCommittedBytes)}, sum ${megabytes(wasm + heapUsedBytes)}; byte arrays ${megabytes(arrayBytes)}; peak since the last line ${megabytes(peakBytes)} + heap; resident ${megabytes(await readResident(isolate.pid))}`,
+  );
+}
+
+/** From the moment in which the server listens; the model is loaded by that first request. */
+async function measureStarts(source: 'static assets' | 'R2', starts: number): Promise<void> {
+  const state = await mkdtemp(join(tmpdir(), 'resnet18-edge-'));
+  if (source === 'R2') {
+    const bucket = await openBucket({ state });
+    const model = await readShippedAs('real.first');
+    await putModel(bucket, model);
+    await pointTo(bucket, model.modelId, 1);
+    await bucket.close();
+  }
+  const times: number[] = [];
+  for (let start = 0; start < starts; start++) {
+    const worker = await startWorker({ state });
+    const from = performance.now();
+    const response = await fetch(`${worker.url}/classify`, { method: 'POST', body: sample });
+    const text = await response.text();
+    times.push(performance.now() - from);
+    await worker.stop();
+    if (response.status !== 200) throw new Error(`the first answer is ${response.status}: ${text}`);
+  }
+  const sorted = times.toSorted((a, b) => a - b).map((ms) => ms.toFixed(0));
+  console.log(
+    `first answer, model from ${source}: median ${sorted[Math.floor(starts / 2)]} ms, ${sorted[0]} to ${sorted.at(-1)} (n = ${starts})`,
+  );
+}
+
+/** Of the workerd processes below a process. */
+async function readResident(pid: number): Promise<number> {
+  const rows = execFileSync('ps', ['-eo', 'pid=,ppid=,comm='], { encoding: 'utf8' }).trim().split('\n');
+  const children = rows.map((row) => row.trim().split(/\s+/)).filter(([, parent]) => Number(parent) === pid);
+  let bytes = 0;
+  for (const [child = '', , command = ''] of children) {
+    if (command.includes('workerd')) {
+      const status = await readFile(`/proc/${child}/status`, 'utf8');
+      bytes += Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) * 1024;
+    }
+    bytes += await readResident(Number(child));
+  }
+  return bytes;
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
+}
