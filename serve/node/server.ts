@@ -42,6 +42,8 @@ export interface RunningServer {
   url: string;
   /** Settles when the model is loaded. Errors: 'server/not-ready', with the reason as its cause. */
   ready: Promise<ModelManifest>;
+  /** The same answers without the socket, for callers in this process. */
+  answer(request: Request): Promise<Response>;
   /** Takes no more requests; settles when those in flight are answered, or cut off when their time is up. */
   close(): Promise<void>;
 }
@@ -90,7 +92,12 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const ready = models.prepare(keepAlive);
   // Who started the server may look at it later.
   ready.catch(() => undefined);
-  return { url: urlOf(server), ready, close: () => close(server, closeGraceMs) };
+  return {
+    url: urlOf(server),
+    ready,
+    answer: async (request) => app.fetch(request),
+    close: () => close(server, closeGraceMs),
+  };
 }
 
 function listen(server: Server, { host, port }: { host: string; port: number }): Promise<void> {
