@@ -60,6 +60,8 @@ export async function* readLabelledImages(request: Request, options: ReadOptions
     if (count > options.limits.images) throw tooMany(options.limits.images);
     yield image;
   }
+  // Nothing but line ends, for example.
+  if (count === 0) throw new ProductError('request/empty', 'got no labelled picture; at least one is expected');
 }
 
 /** How many pictures there will be, where the request says so: for progress only. */

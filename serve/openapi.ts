@@ -70,11 +70,23 @@ export function registerComponents(app: OpenAPIHono): void {
       // What every JSON number can hold is no limit worth telling.
       if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;
       if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
+      describeAsList(jsonSchema);
     },
   });
   for (const [id, { $schema: _dialect, $id: _uri, ...schema }] of Object.entries(schemas)) {
     app.openAPIRegistry.registerComponent('schemas', id, schema as object);
   }
+}
+
+/**
+ * A tuple of equals as a list of so many: zod's `prefixItems` would allow more and fewer, and not every reader of the
+ * document knows it.
+ */
+function describeAsList(schema: z.core.JSONSchema.BaseSchema): void {
+  const [first, ...others] = schema.prefixItems ?? [];
+  if (first === undefined || others.some((other) => JSON.stringify(other) !== JSON.stringify(first))) return;
+  delete schema.prefixItems;
+  Object.assign(schema, { items: first, minItems: 1 + others.length, maxItems: 1 + others.length });
 }
 
 /**

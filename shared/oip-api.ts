@@ -23,7 +23,9 @@ const tensorMetadataSchema = z.object({
 });
 
 const shapeSchema = z.array(z.int().nonnegative());
-const dataSchema = z.array(z.unknown()).describe('Row-major; flat, or nested in the natural shape.');
+const dataSchema = z
+  .array(z.union([z.int().min(0).max(255), z.array(z.unknown())]))
+  .describe('Row-major; flat, or nested in the natural shape.');
 const binarySize = 'With the binary extension `parameters.binary_data_size` stands for `data`.';
 
 export const oipErrorSchema = z.object({ error: z.string() });
@@ -49,19 +51,22 @@ export const oipModelSchema = z.object({
 
 export const oipModelReadySchema = z.object({ name: z.string(), ready: z.boolean() });
 
+/** Null is as good as a missing field: clients send that fill in every field. */
 export const oipInferenceRequestSchema = z.object({
-  id: z.string().optional(),
-  parameters: parametersSchema.optional(),
-  inputs: z.array(
-    z.object({
-      name: z.string(),
-      shape: shapeSchema,
-      datatype: z.enum(DATATYPES),
-      parameters: parametersSchema.optional().describe(binarySize),
-      data: dataSchema.optional(),
-    }),
-  ),
-  outputs: z.array(z.object({ name: z.string(), parameters: parametersSchema.optional() })).optional(),
+  id: z.string().nullish(),
+  parameters: parametersSchema.nullish(),
+  inputs: z
+    .array(
+      z.object({
+        name: z.string(),
+        shape: shapeSchema,
+        datatype: z.enum(DATATYPES),
+        parameters: parametersSchema.nullish().describe(binarySize),
+        data: dataSchema.nullish(),
+      }),
+    )
+    .min(1),
+  outputs: z.array(z.object({ name: z.string(), parameters: parametersSchema.nullish() })).nullish(),
 });
 
 export const oipInferenceResponseSchema = z.object({
@@ -80,7 +85,7 @@ export const oipInferenceResponseSchema = z.object({
   ),
 });
 
-export const oipIndexRequestSchema = z.object({ ready: z.boolean().optional() });
+export const oipIndexRequestSchema = z.object({ ready: z.boolean().nullish() });
 
 export const oipIndexSchema = z.array(
   z.object({

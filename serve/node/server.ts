@@ -76,6 +76,8 @@ export interface RunningServer {
   /** Settles when the model is loaded. Errors: 'server/not-ready', with the reason as its cause. */
   ready: Promise<ModelManifest>;
   readonly inference: InferenceMeter;
+  /** The same answers without the socket, for callers in this process. */
+  answer(request: Request): Promise<Response>;
   /** Takes no more requests; settles when those in flight are answered, or cut off when their time is up. */
   close(): Promise<void>;
 }
@@ -172,6 +174,7 @@ async function openServer(options: ServerOptions, pool: InferencePool): Promise<
     url: urlOf(server),
     ready,
     inference: pool.meter,
+    answer: async (request) => app.fetch(request),
     async close() {
       await close(server, closeGraceMs);
       await pool.close();

@@ -62,7 +62,7 @@ export const readActivationRoute = createRoute({
   responses: {
     200: VIEW_ANSWER,
     304: { description: 'The caller has this answer already (If-None-Match).' },
-    ...problemAnswers(['request/invalid', 'layer/unknown', ...INPUT_PROBLEMS, ...CHOICE_PROBLEMS, ...RUN_PROBLEMS]),
+    ...problemAnswers([...VIEW_PROBLEMS, ...INPUT_PROBLEMS, ...CHOICE_PROBLEMS, ...RUN_PROBLEMS]),
   },
 });
 

@@ -33,7 +33,7 @@ interface OipRoute {
   description: string;
   sample?: string;
   samples?: CodeSamples;
-  request?: NonNullable<RouteConfig['request']>['body'];
+  request?: Pick<NonNullable<RouteConfig['request']>, 'body' | 'headers'>;
   response: { description: string; content: object };
   errors: readonly ProblemCode[];
   handler: Handler;
@@ -60,7 +60,7 @@ export function registerOip(app: OpenAPIHono, services: Services): void {
       summary,
       description,
       ...(sample === undefined ? {} : curl(sample, samples)),
-      request: { params: paramsOf(path), ...(request === undefined ? {} : { body: request }) },
+      request: { params: paramsOf(path), ...request },
       responses: { 200: response, ...oipErrors(errors) },
     });
     app.on(method.toUpperCase(), fullPath, handler);
@@ -72,6 +72,17 @@ const PARAMETERS = {
   name: z.string().openapi({ param: { description: 'A channel.' }, example: 'resnet18' }),
   version: z.string().openapi({ param: { description: VERSIONS_NOTE }, example: 'champion' }),
 };
+
+const headerLength = z
+  .string()
+  .optional()
+  .openapi({
+    type: 'integer',
+    minimum: 0,
+    param: {
+      description: 'Bytes of the JSON, behind which those of the tensors follow; 0: the body is only a tensor.',
+    },
+  });
 
 function paramsOf(path: string): z.ZodObject {
   return z.object(Object.fromEntries(Object.entries(PARAMETERS).filter(([name]) => path.includes(`:${name}`))));
@@ -130,7 +141,7 @@ function listRoutes(services: Services): OipRoute[] {
       summary: 'List models and versions',
       description: 'All of them, or with {"ready": true} those that answer. A body is not needed.',
       sample: 'curl -X POST HOST/v2/repository/index',
-      request: { content: { 'application/json': { schema: refer(schemas.oipIndexRequestSchema) } } },
+      request: { body: { content: { 'application/json': { schema: refer(schemas.oipIndexRequestSchema) } } } },
       response: jsonAnswer('Versions, newest first.', schemas.oipIndexSchema),
       errors: [...BODY_ERRORS, ...MODEL_PROBLEMS],
       handler: readIndex(services),
@@ -178,10 +189,13 @@ function modelRoutes(services: Services, version: '' | '/versions/:version'): Oi
       sample: `head -c 3072 /dev/urandom |\n  curl -H 'Inference-Header-Content-Length: 0' --data-binary @- -o answer.bin ${example}/infer`,
       ...(isVersioned ? {} : { samples: CODE_SAMPLES.oipInfer }),
       request: {
-        required: true,
-        content: {
-          'application/json': { schema: refer(schemas.oipInferenceRequestSchema) },
-          'application/octet-stream': { schema: BINARY },
+        headers: z.object({ [HEADER_LENGTH]: headerLength }),
+        body: {
+          required: true,
+          content: {
+            'application/json': { schema: refer(schemas.oipInferenceRequestSchema) },
+            'application/octet-stream': { schema: BINARY },
+          },
         },
       },
       response: {

@@ -44,16 +44,21 @@ export async function inflate({ parts, expectedBytes, write }: InflateOptions): 
     if (piece === 'end') return received === expectedBytes ? 'complete' : 'short';
     received += piece.length;
     if (received > expectedBytes) {
-      await reader.cancel();
+      await leave(reader);
       return 'long';
     }
     try {
       write(piece);
     } catch (error) {
-      await reader.cancel();
+      await leave(reader);
       throw error;
     }
   }
+}
+
+/** What follows the pieces that were read may be broken too; nobody wants to know any more. */
+async function leave(reader: ReadableStreamDefaultReader): Promise<void> {
+  await reader.cancel().catch(() => undefined);
 }
 
 async function readPiece(

@@ -113,6 +113,7 @@ export function describeEvaluateApi(platform: string, send: Send) {
       const picture = await drawPicture({ width: 9, height: 9 });
       expect(await refuse('x', { 'content-type': 'text/csv' })).toMatchObject({ status: 415 });
       expect(await refuse('', RECORDS)).toMatchObject({ code: 'request/empty', status: 400 });
+      expect(await refuse('\n \r\n', LINES)).toMatchObject({ code: 'request/empty', status: 400 });
       expect(await refuse(records(), { ...RECORDS, accept: 'image/png' })).toMatchObject({ status: 406 });
       expect(await refuse(records(), RECORDS, '?model=nobody')).toMatchObject({ code: 'model/unknown' });
       expect(await refuse('{"image":', LINES)).toMatchObject({ code: 'request/malformed-json' });

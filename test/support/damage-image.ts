@@ -32,6 +32,14 @@ export function* damageImages({ type, sound, count, seed }: DamageOptions): Gene
   }
 }
 
+/** One copy, damaged in a way that is drawn too. */
+export function damageImage(bytes: Uint8Array, type: ImageType, random: Random): Uint8Array<ArrayBuffer> {
+  const kinds = Object.values(DAMAGES);
+  const apply = kinds[random() % kinds.length];
+  if (apply === undefined) throw new Error('internal: no kinds of damage');
+  return apply(bytes, random, type);
+}
+
 type Damage = (bytes: Uint8Array, random: Random, type: ImageType) => Uint8Array<ArrayBuffer>;
 
 const DAMAGES: Readonly<Record<string, Damage>> = {
