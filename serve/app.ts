@@ -6,21 +6,21 @@ import { OpenAPIHono } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
 import { requestId } from 'hono/request-id';
-import { ACTIVATION_HEADERS } from './activation-answer.ts';
+import { ACTIVATION_HEADERS } from './answer/activation-answer.ts';
 import { MODEL_ID_HEADER, MODEL_MODE_HEADER, MODEL_SEQ_HEADER, REQUEST_ID_HEADER } from '../shared/api.ts';
 import { ProductError } from '../shared/errors.ts';
 import { listAllowedMethods } from './allowed-methods.ts';
-import { requireKey } from './api-keys.ts';
-import { allowOrigins, answerPreflight } from './cors.ts';
-import { invalidRequest, refuseRepeated } from './invalid-request.ts';
-import { registerComponents } from './openapi.ts';
+import { requireKey } from './access/api-keys.ts';
+import { allowOrigins, answerPreflight } from './access/cors.ts';
+import { invalidRequest, refuseRepeated } from './request/invalid-request.ts';
+import { registerComponents } from './description/openapi.ts';
 import { HEADER_LENGTH } from './oip/inference-response.ts';
 import { answerOipError, isOipPath } from './oip/oip-error.ts';
-import { observeRequests } from './observer.ts';
+import { observeRequests } from './observation/observer.ts';
 import { findFile } from './page-files.ts';
 import { isWorthLogging, problemHeaders, toProblem } from './problem.ts';
-import { LIMITED_ROUTES, limitRate } from './rate-limit.ts';
-import { limitUrl } from './request-url.ts';
+import { LIMITED_ROUTES, limitRate } from './access/rate-limit.ts';
+import { limitUrl } from './request/request-url.ts';
 import * as activations from './routes/activations.ts';
 import * as classify from './routes/classify.ts';
 import * as evaluate from './routes/evaluate.ts';
@@ -33,7 +33,7 @@ import * as models from './routes/models.ts';
 import { registerOip } from './routes/oip.ts';
 import * as samples from './routes/samples.ts';
 import { giveBackModels, type Services } from './services.ts';
-import { DEFAULT_UPLOAD_WAIT_MS, limitUploadWait } from './upload-wait.ts';
+import { DEFAULT_UPLOAD_WAIT_MS, limitUploadWait } from './request/upload-wait.ts';
 
 export function createApp(services: Services): OpenAPIHono {
   const app = new OpenAPIHono({

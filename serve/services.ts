@@ -2,12 +2,12 @@
 import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
 import { MODEL_ID_HEADER, MODEL_MODE_HEADER, MODEL_SEQ_HEADER, type ModelReference } from '../shared/api.ts';
-import type { AllowedOrigins } from './cors.ts';
+import type { AllowedOrigins } from './access/cors.ts';
 import type { FoundModel, ModelChoice, ModelPool, TakenModel } from './model-pool/model-pool.ts';
-import type { EvaluationLimits } from './labelled-images.ts';
-import type { ObserveOptions } from './observer.ts';
+import type { EvaluationLimits } from './request/labelled-images.ts';
+import type { ObserveOptions } from './observation/observer.ts';
 import type { PageFiles } from './page-files.ts';
-import type { RateRule } from './rate-limit.ts';
+import type { RateRule } from './access/rate-limit.ts';
 import type { SampleShelf } from './samples.ts';
 
 export interface Services {

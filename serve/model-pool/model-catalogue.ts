@@ -23,7 +23,7 @@ import {
   type ChannelChange,
 } from '../../shared/store.ts';
 import { parseJson, type AssetErrors, type AssetSource } from '../asset-source.ts';
-import { readManifest } from '../model-files.ts';
+import { readManifest } from '../inference/model-files.ts';
 import { sha256Hex } from '../sha256.ts';
 
 /** A channel's pointer with every `null` replaced by the id of the shipped model. */

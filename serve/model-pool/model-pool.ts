@@ -7,7 +7,7 @@ import { isRequestError, ProductError } from '../../shared/errors.ts';
 import type { ModelManifest } from '../../shared/manifest.ts';
 import { channelNameSchema, DEFAULT_CHANNEL } from '../../shared/store.ts';
 import type { AssetSource } from '../asset-source.ts';
-import type { Classifier } from '../classifier.ts';
+import type { Classifier } from '../inference/classifier.ts';
 import { createChannelFollower, type ChannelFollower } from './channel-follower.ts';
 import { createModelCatalogue, type ModelCatalogue, type Pointer } from './model-catalogue.ts';
 import { findModel, isModelId, type NamedModel } from './model-names.ts';

@@ -11,7 +11,7 @@
 import { assertModelFits, formatMegabytes } from '../../shared/engine/memory-budget.ts';
 import { sumMemory, type MemoryPlan } from '../../shared/engine/memory-plan.ts';
 import { ProductError } from '../../shared/errors.ts';
-import type { Classifier } from '../classifier.ts';
+import type { Classifier } from '../inference/classifier.ts';
 import { createGate } from './gate.ts';
 import { createSharedTask, type KeepAlive, type SharedTask } from './shared-task.ts';
 

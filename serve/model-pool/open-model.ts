@@ -1,8 +1,8 @@
 /** A model of a store for the shelf: its files say what it takes before any engine has it. */
 import type { EngineMode } from '../../shared/engine/layout.ts';
 import type { AssetSource } from '../asset-source.ts';
-import type { Classifier } from '../classifier.ts';
-import { openModelFiles, type ModelFiles } from '../model-files.ts';
+import type { Classifier } from '../inference/classifier.ts';
+import { openModelFiles, type ModelFiles } from '../inference/model-files.ts';
 import type { OpenedModel } from './model-shelf.ts';
 
 /**

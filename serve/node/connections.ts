@@ -8,9 +8,9 @@ import { randomUUID } from 'node:crypto';
 import { getRequestListener } from '@hono/node-server';
 import { API_LIMITS, REQUEST_ID_HEADER } from '../../shared/api.ts';
 import { ProductError } from '../../shared/errors.ts';
-import { NO_ROUTE, type Observer } from '../observer.ts';
+import { NO_ROUTE, type Observer } from '../observation/observer.ts';
 import { problemHeaders, toProblem } from '../problem.ts';
-import { urlTooLong } from '../request-url.ts';
+import { urlTooLong } from '../request/request-url.ts';
 
 export interface ConnectionLimits {
   /** From the first byte of a request, or from connecting, to the end of its headers. */

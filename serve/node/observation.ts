@@ -1,9 +1,9 @@
 /** What the server on Node tells its operator: figures for Prometheus, and a line of JSON for each request. */
 import type { ModelPool } from '../model-pool/model-pool.ts';
-import { joinObservers, type AnsweredRequest } from '../observer.ts';
-import type { Reading, Registry } from '../prometheus.ts';
-import { writeRequestLine } from '../request-log.ts';
-import { createServerMetrics, type ServerMetrics } from '../server-metrics.ts';
+import { joinObservers, type AnsweredRequest } from '../observation/observer.ts';
+import type { Reading, Registry } from '../observation/prometheus.ts';
+import { writeRequestLine } from '../observation/request-log.ts';
+import { createServerMetrics, type ServerMetrics } from '../observation/server-metrics.ts';
 import type { InferenceMeter, InferenceReading } from './inference/inference-meter.ts';
 import { watchProcess } from './process-metrics.ts';
 

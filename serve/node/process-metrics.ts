@@ -1,5 +1,5 @@
 /** Figures of the process, under the names that Prometheus' own clients give them. */
-import type { Registry } from '../prometheus.ts';
+import type { Registry } from '../observation/prometheus.ts';
 
 export function watchProcess(registry: Registry): void {
   const startedSeconds = Date.now() / 1000 - process.uptime();

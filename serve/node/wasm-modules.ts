@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { chooseVariant, type KernelVariant } from '../../shared/engine/kernel-module.ts';
-import type { EngineBuild } from '../served-engine.ts';
+import type { EngineBuild } from '../inference/served-engine.ts';
 
 export interface WasmModules {
   engine: EngineBuild;

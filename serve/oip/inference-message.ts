@@ -6,7 +6,7 @@
  * ignored, as KServe's client sends `model_name`.
  */
 import { ProductError } from '../../shared/errors.ts';
-import { checkJsonShape } from '../json-shape.ts';
+import { checkJsonShape } from '../request/json-shape.ts';
 import { describeValue, readCount, readFlag, readList, readObject, readText, refuse } from './json-value.ts';
 import type { JsonObject } from './json-value.ts';
 import { DATATYPES } from '../../shared/oip-api.ts';

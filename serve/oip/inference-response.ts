@@ -1,6 +1,6 @@
 /** The answer of an inference request: JSON, or a JSON header followed by the bytes of the outputs that want it so. */
 import { ProductError } from '../../shared/errors.ts';
-import { toDecimal } from '../decimal.ts';
+import { toDecimal } from '../answer/decimal.ts';
 import { OIP_HEADER_LENGTH, type OipInferenceResponse } from '../../shared/oip-api.ts';
 import { OUTPUT_DATATYPE } from './tensor-contract.ts';
 

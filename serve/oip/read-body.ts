@@ -1,6 +1,6 @@
 /** The body of a request below /v2: counted while it arrives, and once more while it is decompressed. */
 import { ProductError } from '../../shared/errors.ts';
-import { readBody } from '../request-body.ts';
+import { readBody } from '../request/request-body.ts';
 import { OIP_LIMITS } from './oip-limits.ts';
 
 /** HTTP's names of what both platforms can decompress. */

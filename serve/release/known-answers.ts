@@ -5,12 +5,12 @@ import { createImageDecoder } from '../../shared/image/decode.ts';
 import type { ModelManifest } from '../../shared/manifest.ts';
 import { channelPath, DEFAULT_CHANNEL, parseChannel } from '../../shared/store.ts';
 import type { AssetSource } from '../asset-source.ts';
-import { createClassifier, runHere } from '../classifier.ts';
-import { loadModel } from '../model-loader.ts';
+import { createClassifier, runHere } from '../inference/classifier.ts';
+import { loadModel } from '../inference/model-loader.ts';
 import { readFolder } from '../node/asset-folder.ts';
 import { compileWasmModules } from '../node/wasm-modules.ts';
 import { createSampleShelf } from '../samples.ts';
-import { startEngine } from '../served-engine.ts';
+import { startEngine } from '../inference/served-engine.ts';
 import { readChannel } from '../store/channel-pointer.ts';
 import type { ModelStore } from '../store/model-store.ts';
 

@@ -1,6 +1,6 @@
 /** `promote`: a published model becomes the champion of a channel. */
 import { assertModelFits, MODEL_BUDGET_BYTES, PLATFORMS, type Platform } from '../../shared/engine/memory-budget.ts';
-import { openModelFiles } from '../model-files.ts';
+import { openModelFiles } from '../inference/model-files.ts';
 import { changeChannel, describeChampion, readChannel, type ChannelPlan } from '../store/channel-pointer.ts';
 import { findModel, readPublished } from '../store/published-models.ts';
 import {

@@ -2,12 +2,12 @@
 import { createRoute, z, type RouteHandler } from '@hono/zod-openapi';
 import { layerListSchema } from '../../shared/api.ts';
 import { findLayer } from '../../shared/resnet.ts';
-import { answerView, resolveView, toDescription, VIEW_ANSWER, VIEW_FIELDS } from '../activation-answer.ts';
-import { CODE_SAMPLES } from '../code-samples.ts';
+import { answerView, resolveView, toDescription, VIEW_ANSWER, VIEW_FIELDS } from '../answer/activation-answer.ts';
+import { CODE_SAMPLES } from '../description/code-samples.ts';
 import { cacheRule, isNotModified, makeEtag } from '../http-cache.ts';
-import { onlyFields } from '../invalid-request.ts';
-import { CHOICE_FIELDS, CHOICE_PROBLEMS } from '../model-choice.ts';
-import { checkInputChoice, INPUT_FIELDS, INPUT_PROBLEMS, prepareNamedInput } from '../named-input.ts';
+import { onlyFields } from '../request/invalid-request.ts';
+import { CHOICE_FIELDS, CHOICE_PROBLEMS } from '../request/model-choice.ts';
+import { checkInputChoice, INPUT_FIELDS, INPUT_PROBLEMS, prepareNamedInput } from '../request/named-input.ts';
 import {
   BINARY,
   curl,
@@ -16,8 +16,8 @@ import {
   PICTURE_PROBLEMS,
   problemAnswers,
   RUN_PROBLEMS,
-} from '../openapi.ts';
-import { readOnePicture } from '../request-body.ts';
+} from '../description/openapi.ts';
+import { readOnePicture } from '../request/request-body.ts';
 import { takeModel, type Services } from '../services.ts';
 
 /** What can be wrong with what is asked of a layer. */

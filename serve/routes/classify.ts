@@ -12,16 +12,24 @@ import {
 } from '../../shared/api.ts';
 import { rankTop } from '../../shared/classification.ts';
 import { isRequestError, ProductError } from '../../shared/errors.ts';
-import { CODE_SAMPLES } from '../code-samples.ts';
-import { describePredictions, judgeAnswer } from '../prediction.ts';
-import { onlyFields } from '../invalid-request.ts';
-import { CHOICE_FIELDS, CHOICE_PROBLEMS } from '../model-choice.ts';
+import { CODE_SAMPLES } from '../description/code-samples.ts';
+import { describePredictions, judgeAnswer } from '../answer/prediction.ts';
+import { onlyFields } from '../request/invalid-request.ts';
+import { CHOICE_FIELDS, CHOICE_PROBLEMS } from '../request/model-choice.ts';
 import type { TakenModel } from '../model-pool/model-pool.ts';
-import { BINARY, curl, RUN_PROBLEMS, PICTURE_PROBLEMS, problemAnswers, refer, referToOneOf } from '../openapi.ts';
+import {
+  BINARY,
+  curl,
+  RUN_PROBLEMS,
+  PICTURE_PROBLEMS,
+  problemAnswers,
+  refer,
+  referToOneOf,
+} from '../description/openapi.ts';
 import { toProblem } from '../problem.ts';
-import { decodeBase64, isMultipart, readFile, readFiles, readJsonBody, readRawBody } from '../request-body.ts';
+import { decodeBase64, isMultipart, readFile, readFiles, readJsonBody, readRawBody } from '../request/request-body.ts';
 import { takeModel, type Services } from '../services.ts';
-import { workAhead } from '../work-ahead.ts';
+import { workAhead } from '../inference/work-ahead.ts';
 
 const query = onlyFields({
   top_k: z

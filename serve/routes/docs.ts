@@ -1,8 +1,8 @@
 /** The description of this API, for programs (OpenAPI) and for people (a page made from it). */
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { Handler } from 'hono';
-import { describeCommonProblems } from '../common-problems.ts';
-import { renderDocs } from '../docs-page.ts';
+import { describeCommonProblems } from '../description/common-problems.ts';
+import { renderDocs } from '../description/docs-page.ts';
 import { isNotModified, makeEtag } from '../http-cache.ts';
 import { sha256 } from '../sha256.ts';
 

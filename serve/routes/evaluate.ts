@@ -6,17 +6,17 @@ import { EVALUATION_MEDIA_TYPES, evaluationEventSchema, type EvaluationEvent } f
 import { EvaluationMeter } from '../../shared/evaluation-meter.ts';
 import { reportMeasurement } from '../../shared/evaluation-report.ts';
 import { isRequestError, ProductError } from '../../shared/errors.ts';
-import { CODE_SAMPLES } from '../code-samples.ts';
-import { toDecimal } from '../decimal.ts';
-import { onlyFields } from '../invalid-request.ts';
-import { predictCount, readLabelledImages, type LabelledImage } from '../labelled-images.ts';
-import { chooseMediaType } from '../media-type.ts';
-import { CHOICE_FIELDS, CHOICE_PROBLEMS } from '../model-choice.ts';
+import { CODE_SAMPLES } from '../description/code-samples.ts';
+import { toDecimal } from '../answer/decimal.ts';
+import { onlyFields } from '../request/invalid-request.ts';
+import { predictCount, readLabelledImages, type LabelledImage } from '../request/labelled-images.ts';
+import { chooseMediaType } from '../request/media-type.ts';
+import { CHOICE_FIELDS, CHOICE_PROBLEMS } from '../request/model-choice.ts';
 import type { TakenModel } from '../model-pool/model-pool.ts';
-import { BINARY, curl, RUN_PROBLEMS, PICTURE_PROBLEMS, problemAnswers, refer } from '../openapi.ts';
+import { BINARY, curl, RUN_PROBLEMS, PICTURE_PROBLEMS, problemAnswers, refer } from '../description/openapi.ts';
 import { isWorthLogging, toProblem } from '../problem.ts';
 import { holdModel, type Services } from '../services.ts';
-import { workAhead } from '../work-ahead.ts';
+import { workAhead } from '../inference/work-ahead.ts';
 
 /** Progress is told after so many pictures. */
 const PROGRESS_IMAGES = 10;

@@ -2,12 +2,17 @@
 import { createRoute, z, type RouteHandler } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import { modelComparisonSchema, modelEvaluationSchema } from '../../shared/evaluation-api.ts';
-import { answerComparison, answerEvaluation, missingEvaluation, type MeasuredModel } from '../evaluation-answer.ts';
+import {
+  answerComparison,
+  answerEvaluation,
+  missingEvaluation,
+  type MeasuredModel,
+} from '../answer/evaluation-answer.ts';
 import { cacheRule, isNotModified, makeEtag } from '../http-cache.ts';
-import { onlyFields } from '../invalid-request.ts';
-import { CHOICE_FIELDS, CHOICE_PROBLEMS } from '../model-choice.ts';
+import { onlyFields } from '../request/invalid-request.ts';
+import { CHOICE_FIELDS, CHOICE_PROBLEMS } from '../request/model-choice.ts';
 import type { FoundModel } from '../model-pool/model-pool.ts';
-import { curl, jsonAnswer, MODEL_PROBLEMS, NO_QUERY, problemAnswers } from '../openapi.ts';
+import { curl, jsonAnswer, MODEL_PROBLEMS, NO_QUERY, problemAnswers } from '../description/openapi.ts';
 import { findModel, type Services } from '../services.ts';
 import { modelName } from './models.ts';
 

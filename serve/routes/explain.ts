@@ -5,16 +5,21 @@ import { API_LIMITS, EXPLANATION_HEADERS as HEADERS, explanationSchema, occlusio
 import { ProductError } from '../../shared/errors.ts';
 import { encodePng } from '../../shared/image/png-encode.ts';
 import { encodeInputToken } from '../../shared/image/token.ts';
-import { CODE_SAMPLES } from '../code-samples.ts';
-import { drawOverlay, LARGEST_OVERLAY_SCALE, SCALE_WORDS } from '../explanation-view.ts';
-import { explainByMap, explainByOcclusion, type Explained, type Question } from '../explanation.ts';
+import { CODE_SAMPLES } from '../description/code-samples.ts';
+import { drawOverlay, LARGEST_OVERLAY_SCALE, SCALE_WORDS } from '../answer/explanation-view.ts';
+import { explainByMap, explainByOcclusion, type Explained, type Question } from '../answer/explanation.ts';
 import { cacheRule, isNotModified, makeEtag } from '../http-cache.ts';
-import { onlyFields } from '../invalid-request.ts';
-import { EXPLANATION_FORMATS, EXPLANATION_MEDIA_TYPES, negotiate, type ExplanationFormat } from '../media-type.ts';
-import { CHOICE_FIELDS, CHOICE_PROBLEMS } from '../model-choice.ts';
-import { checkInputChoice, INPUT_FIELDS, INPUT_PROBLEMS, prepareNamedInput } from '../named-input.ts';
-import { BINARY, curl, RUN_PROBLEMS, PICTURE_PROBLEMS, problemAnswers, referToOneOf } from '../openapi.ts';
-import { readOnePicture } from '../request-body.ts';
+import { onlyFields } from '../request/invalid-request.ts';
+import {
+  EXPLANATION_FORMATS,
+  EXPLANATION_MEDIA_TYPES,
+  negotiate,
+  type ExplanationFormat,
+} from '../request/media-type.ts';
+import { CHOICE_FIELDS, CHOICE_PROBLEMS } from '../request/model-choice.ts';
+import { checkInputChoice, INPUT_FIELDS, INPUT_PROBLEMS, prepareNamedInput } from '../request/named-input.ts';
+import { BINARY, curl, RUN_PROBLEMS, PICTURE_PROBLEMS, problemAnswers, referToOneOf } from '../description/openapi.ts';
+import { readOnePicture } from '../request/request-body.ts';
 import { takeModel, type Services } from '../services.ts';
 
 export const EXPLANATION_HEADERS: readonly string[] = Object.values(HEADERS);

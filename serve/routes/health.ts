@@ -3,7 +3,7 @@ import { createRoute, type RouteHandler } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import { healthSchema, readinessSchema } from '../../shared/api.ts';
 import { ProductError } from '../../shared/errors.ts';
-import { curl, jsonAnswer, NO_QUERY, problemAnswers } from '../openapi.ts';
+import { curl, jsonAnswer, NO_QUERY, problemAnswers } from '../description/openapi.ts';
 import { takeModel, type Services } from '../services.ts';
 
 export const livenessRoute = createRoute({

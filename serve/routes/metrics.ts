@@ -1,8 +1,8 @@
 /** GET /metrics: what the server counts, for Prometheus. */
 import { createRoute, z, type RouteHandler } from '@hono/zod-openapi';
 import { ProductError } from '../../shared/errors.ts';
-import { curl, NO_QUERY, problemAnswers } from '../openapi.ts';
-import { PROMETHEUS_MEDIA_TYPE } from '../prometheus.ts';
+import { curl, NO_QUERY, problemAnswers } from '../description/openapi.ts';
+import { PROMETHEUS_MEDIA_TYPE } from '../observation/prometheus.ts';
 import type { Services } from '../services.ts';
 
 export const metricsRoute = createRoute({

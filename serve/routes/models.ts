@@ -3,12 +3,12 @@ import { createRoute, z, type RouteHandler } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import { modelDetailSchema, modelHistorySchema, modelListSchema } from '../../shared/api.ts';
 import type { ModelManifest } from '../../shared/manifest.ts';
-import { onlyFields } from '../invalid-request.ts';
-import { CHOICE_FIELDS, CHOICE_PROBLEMS } from '../model-choice.ts';
+import { onlyFields } from '../request/invalid-request.ts';
+import { CHOICE_FIELDS, CHOICE_PROBLEMS } from '../request/model-choice.ts';
 import { LISTED_EVENTS, readHistory as readEvents } from '../model-pool/model-history.ts';
 import type { Pointer } from '../model-pool/model-catalogue.ts';
 import { ALIASES, listAliases, SHORTEST_PREFIX } from '../model-pool/model-names.ts';
-import { curl, jsonAnswer, MODEL_PROBLEMS, NO_QUERY, problemAnswers } from '../openapi.ts';
+import { curl, jsonAnswer, MODEL_PROBLEMS, NO_QUERY, problemAnswers } from '../description/openapi.ts';
 import { findModel, type Services } from '../services.ts';
 
 /** A model in a path. */

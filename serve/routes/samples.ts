@@ -1,7 +1,7 @@
 /** GET /samples: the pictures to try, with their true labels. */
 import { createRoute, type RouteHandler } from '@hono/zod-openapi';
 import { sampleListSchema } from '../../shared/api.ts';
-import { curl, jsonAnswer, NO_QUERY, problemAnswers } from '../openapi.ts';
+import { curl, jsonAnswer, NO_QUERY, problemAnswers } from '../description/openapi.ts';
 import type { Services } from '../services.ts';
 
 export const listSamplesRoute = createRoute({

@@ -1,7 +1,7 @@
 /** The guard contract against real Node servers with a tiny model. */
 import { onTestFinished } from 'vitest';
-import { parseApiKeys } from '../../serve/api-keys.ts';
-import { parseOrigins } from '../../serve/cors.ts';
+import { parseApiKeys } from '../../serve/access/api-keys.ts';
+import { parseOrigins } from '../../serve/access/cors.ts';
 import { startServer } from '../../serve/node/server.ts';
 import { makeTemporaryFolder } from '../support/temporary-folder.ts';
 import { tinyArchitecture, writeTinyStore } from '../support/tiny-model.ts';

@@ -2,12 +2,12 @@
 import { cp, mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createClassifier, runHere } from '../../serve/classifier.ts';
-import { toDecimal } from '../../serve/decimal.ts';
-import { loadModel } from '../../serve/model-loader.ts';
+import { createClassifier, runHere } from '../../serve/inference/classifier.ts';
+import { toDecimal } from '../../serve/answer/decimal.ts';
+import { loadModel } from '../../serve/inference/model-loader.ts';
 import { readFolder } from '../../serve/node/asset-folder.ts';
 import { compileWasmModules } from '../../serve/node/wasm-modules.ts';
-import { startEngine } from '../../serve/served-engine.ts';
+import { startEngine } from '../../serve/inference/served-engine.ts';
 import { classificationSchema } from '../../shared/api.ts';
 import { createImageDecoder } from '../../shared/image/decode.ts';
 import { release } from '../support/release-command.ts';

@@ -2,14 +2,14 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createClassifier, runHere, type Classifier } from '../../serve/classifier.ts';
-import { gatherEvidence, measureResidual } from '../../serve/explanation.ts';
-import { loadModel } from '../../serve/model-loader.ts';
+import { createClassifier, runHere, type Classifier } from '../../serve/inference/classifier.ts';
+import { gatherEvidence, measureResidual } from '../../serve/answer/explanation.ts';
+import { loadModel } from '../../serve/inference/model-loader.ts';
 import { readFolder } from '../../serve/node/asset-folder.ts';
 import { startServer, type RunningServer } from '../../serve/node/server.ts';
 import { compileWasmModules } from '../../serve/node/wasm-modules.ts';
-import { describePredictions, judgeAnswer } from '../../serve/prediction.ts';
-import { startEngine } from '../../serve/served-engine.ts';
+import { describePredictions, judgeAnswer } from '../../serve/answer/prediction.ts';
+import { startEngine } from '../../serve/inference/served-engine.ts';
 import { createImageDecoder } from '../../shared/image/decode.ts';
 import { findThresholds, measureRoughness, scoreCertainty } from '../../shared/abstention.ts';
 import {

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { startServer, type RunningServer } from '../../serve/node/server.ts';
-import { createRegistry } from '../../serve/prometheus.ts';
+import { createRegistry } from '../../serve/observation/prometheus.ts';
 import { classify, drawPicture, findRefused, formOf, readProblem, type Send } from '../contract/api-client.ts';
 import { describeUnlessMissing } from '../support/requirements.ts';
 import { makeSharedFolder } from '../support/temporary-folder.ts';

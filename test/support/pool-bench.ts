@@ -1,13 +1,13 @@
 /** A model pool over stores in memory, with real models in the real engine: what tests of the pool do to it. */
 import { expect } from 'vitest';
 import type { AssetSource } from '../../serve/asset-source.ts';
-import { createClassifier, runHere } from '../../serve/classifier.ts';
-import { loadFiles } from '../../serve/model-loader.ts';
+import { createClassifier, runHere } from '../../serve/inference/classifier.ts';
+import { loadFiles } from '../../serve/inference/model-loader.ts';
 import { createModelPool, type ModelPool } from '../../serve/model-pool/model-pool.ts';
 import type { OpenedModel } from '../../serve/model-pool/model-shelf.ts';
 import { openModel } from '../../serve/model-pool/open-model.ts';
 import { compileWasmModules } from '../../serve/node/wasm-modules.ts';
-import { startEngine, type ServedEngine } from '../../serve/served-engine.ts';
+import { startEngine, type ServedEngine } from '../../serve/inference/served-engine.ts';
 import { createImageDecoder } from '../../shared/image/decode.ts';
 import { sumMemory } from '../../shared/engine/memory-plan.ts';
 import { channelPath, DEFAULT_CHANNEL, modelFilePath, type Channel, type ChannelChange } from '../../shared/store.ts';

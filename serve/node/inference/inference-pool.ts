@@ -5,8 +5,14 @@
  */
 import { Worker } from 'node:worker_threads';
 import { ProductError } from '../../../shared/errors.ts';
-import { callerLeft, type ModelResult, type ModelRunner, type ModelTask, type Turn } from '../../classifier.ts';
-import type { LoadedModelParts } from '../../loaded-model.ts';
+import {
+  callerLeft,
+  type ModelResult,
+  type ModelRunner,
+  type ModelTask,
+  type Turn,
+} from '../../inference/classifier.ts';
+import type { LoadedModelParts } from '../../inference/loaded-model.ts';
 import type { InferenceMeter, InferenceReading, MeasuredRun } from './inference-meter.ts';
 import type { PoolSettings } from './pool-settings.ts';
 import type { ThreadAnswer, ThreadOrder, ThreadSettings } from './thread-message.ts';

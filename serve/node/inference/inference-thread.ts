@@ -2,10 +2,10 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { ProductError } from '../../../shared/errors.ts';
 import { createImageDecoder } from '../../../shared/image/decode.ts';
-import { runTask } from '../../classifier.ts';
-import type { LoadedModel } from '../../loaded-model.ts';
-import { loadModel } from '../../model-loader.ts';
-import { startEngine } from '../../served-engine.ts';
+import { runTask } from '../../inference/classifier.ts';
+import type { LoadedModel } from '../../inference/loaded-model.ts';
+import { loadModel } from '../../inference/model-loader.ts';
+import { startEngine } from '../../inference/served-engine.ts';
 import { readFolder } from '../asset-folder.ts';
 import type { ThreadAnswer, ThreadOrder, ThreadSettings } from './thread-message.ts';
 

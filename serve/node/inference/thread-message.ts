@@ -1,8 +1,8 @@
 /** What the server and a thread that runs models say to each other. A thread does one thing at a time, in order. */
 import type { EngineMode } from '../../../shared/engine/layout.ts';
 import type { ErrorCode } from '../../../shared/errors.ts';
-import type { ModelResult, ModelTask } from '../../classifier.ts';
-import type { LoadedModelParts } from '../../loaded-model.ts';
+import type { ModelResult, ModelTask } from '../../inference/classifier.ts';
+import type { LoadedModelParts } from '../../inference/loaded-model.ts';
 import type { WasmModules } from '../wasm-modules.ts';
 
 /** What a thread starts with. Compiled modules are shared, not copied. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { encodeNpy } from '../../../serve/activation-bytes.ts';
+import { encodeNpy } from '../../../serve/answer/activation-bytes.ts';
 import { parseNpy } from '../../../shared/client/npy-array.ts';
 
 /** A file of NumPy with any header: `np.save` writes the same bytes for the same header. */

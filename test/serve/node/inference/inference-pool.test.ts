@@ -1,7 +1,7 @@
 /** The threads that run models: real ones, with tiny models. */
 import { randomBytes } from 'node:crypto';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import type { ModelResult, ModelRunner, ModelTask } from '../../../../serve/classifier.ts';
+import type { ModelResult, ModelRunner, ModelTask } from '../../../../serve/inference/classifier.ts';
 import { createInferencePool, type InferencePool } from '../../../../serve/node/inference/inference-pool.ts';
 import { readPoolSettings } from '../../../../serve/node/inference/pool-settings.ts';
 import { startServer } from '../../../../serve/node/server.ts';
