@@ -2,6 +2,7 @@
 import type { ChannelStatistics } from '../../shared/api.ts';
 import { ProductError } from '../../shared/errors.ts';
 import type { PngPicture } from '../../shared/image/png-encode.ts';
+import { toDecimal } from './decimal.ts';
 import { extentOf, isVector, sizesOf, toByte, type Extent, type LayerValues } from './layer-values.ts';
 
 /** What black and white stand for: the extremes of the whole layer, so that channels compare, or of each channel. */
@@ -44,7 +45,9 @@ export function describeChannels({ shape, values }: LayerValues, channels: reado
       sum += value;
       if (value === 0) zeros++;
     }
-    return { channel, min, max, mean: sum / places, zeros: zeros / places, dead: zeros === places };
+    const [mean, share] = [sum / places, zeros / places];
+    const numbers = { min: toDecimal(min), max: toDecimal(max), mean: toDecimal(mean), zeros: toDecimal(share) };
+    return { channel, ...numbers, dead: zeros === places };
   });
 }
 
