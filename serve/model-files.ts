@@ -50,6 +50,9 @@ export interface ModelFiles {
 
 /** Errors: 'model/missing', 'model/damaged', 'model/version', 'model/unsupported'. */
 export async function openModelFiles(store: AssetSource, modelId: string): Promise<ModelFiles> {
+  // Both at once: a fresh server answers its first request only then.
+  const graphBytes = store.read(modelFilePath(modelId, TOPOLOGY_FILE));
+  graphBytes.catch(() => undefined);
   const manifest = await readManifest(store, modelId);
   const [topology, ...shards] = [
     ...manifest.files.filter(({ path }) => path === TOPOLOGY_FILE),
@@ -61,7 +64,7 @@ export async function openModelFiles(store: AssetSource, modelId: string): Promi
       `${MANIFEST_FILE} does not list ${TOPOLOGY_FILE}; ${ERRORS.damaged.advice}`,
     );
   }
-  const bytes = await readVerified((path) => store.read(path), manifest, topology);
+  const bytes = await readVerified(() => graphBytes, manifest, topology);
   const graph = parseGraphModel(parseJson(bytes, TOPOLOGY_FILE, ERRORS), manifest);
 
   async function* readShards(ahead: number, buffers: ShardBuffers): AsyncGenerator<Uint8Array> {
