@@ -10,7 +10,7 @@ import { createLoadedModel, type LoadedModel } from './loaded-model.ts';
 import { openModelFiles, type ModelFiles } from './model-files.ts';
 import type { ServedEngine } from './served-engine.ts';
 
-/** Shards of at most 4 MiB that are read while others are packed. */
+/** Shards of at most 4 MiB that are read at once. More are not faster, and an isolate is nearly full while it swaps. */
 const SHARDS_AHEAD = 1;
 
 /** Load a model of the store into the engine. Errors: those of {@link openModelFiles} and {@link loadFiles}. */
