@@ -13,7 +13,6 @@ import { listAllowedMethods } from './allowed-methods.ts';
 import { requireKey } from './access/api-keys.ts';
 import { allowOrigins, answerPreflight } from './access/cors.ts';
 import { invalidRequest, refuseRepeated } from './request/invalid-request.ts';
-import { registerComponents } from './description/openapi.ts';
 import { HEADER_LENGTH } from './oip/inference-response.ts';
 import { answerOipError, isOipPath } from './oip/oip-error.ts';
 import { observeRequests } from './observation/observer.ts';
@@ -71,9 +70,9 @@ export function createApp(services: Services): OpenAPIHono {
   app.openapi(health.readinessRoute, health.checkReadiness(services));
   app.openapi(metrics.metricsRoute, metrics.readMetrics(services));
   registerOip(app, services);
-  registerComponents(app);
-  app.get('/openapi.json', docs.readOpenApi(app));
-  app.get('/docs', docs.readDocs(app));
+  const readDocument = docs.createApiDocument(app);
+  app.get('/openapi.json', docs.readOpenApi(readDocument));
+  app.get('/docs', docs.readDocs(readDocument));
 
   app.notFound(async (context) => {
     const { path, method, raw } = context.req;

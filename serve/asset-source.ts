@@ -7,6 +7,11 @@ import { ProductError, type ErrorCode } from '../shared/errors.ts';
 export interface AssetSource {
   /** The bytes of a file, in a buffer of their own, or undefined when there is none. `path` is relative, with `/`. */
   read(path: string): Promise<Uint8Array<ArrayBuffer> | undefined>;
+  /**
+   * The same in a buffer that is used again, where the platform can: `buffer` is taken over and detached, the bytes lie at
+   * the front of its memory. Of a longer file only as much as fits is read.
+   */
+  readInto?(path: string, buffer: ArrayBuffer): Promise<Uint8Array<ArrayBuffer> | undefined>;
   /** Names of the files and folders directly in a folder (`''`: at the top); absent where the platform cannot list. */
   list?(folder: string): Promise<string[]>;
 }

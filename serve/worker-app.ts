@@ -26,6 +26,7 @@ import type { RateLimiter } from './access/rate-limit.ts';
 import { parseLogForm, writeErrorLine, writeRequestLine } from './observation/request-log.ts';
 import { createSampleShelf } from './samples.ts';
 import { parseEdgeMode, startEngine, type EngineBuild } from './inference/served-engine.ts';
+import { readInto } from './store/read-into.ts';
 import { readBucket } from './store/r2-source.ts';
 
 /** Where the build puts serve/models. */
@@ -68,7 +69,13 @@ export function createWorkerApp(env: Env & OptionalBindings): OpenAPIHono {
   return createApp({
     models: createModelPool({
       shipped: readAssets(assets, SHIPPED_FOLDER),
-      store: readBucket(MODELS),
+      store: {
+        ...readBucket(MODELS),
+        async readInto(path, buffer) {
+          const object = await MODELS.get(path);
+          return object === null ? undefined : readInto(object.body, buffer);
+        },
+      },
       open: (source, modelId) =>
         openModel(source, modelId, {
           mode,
@@ -115,13 +122,22 @@ function toDataPoint(request: AnsweredRequest): AnalyticsEngineDataPoint {
 }
 
 function readAssets(assets: Fetcher, folder = ''): AssetSource {
+  async function open(path: string): Promise<Response | undefined> {
+    // Only the path counts; a host is needed to make it a URL.
+    const response = await assets.fetch(`https://assets.local/${folder}${path}`);
+    if (response.ok) return response;
+    await response.body?.cancel();
+    return undefined;
+  }
   return {
     async read(path) {
-      // Only the path counts; a host is needed to make it a URL.
-      const response = await assets.fetch(`https://assets.local/${folder}${path}`);
-      if (response.ok) return new Uint8Array(await response.arrayBuffer());
-      await response.body?.cancel();
-      return undefined;
+      const response = await open(path);
+      return response && new Uint8Array(await response.arrayBuffer());
+    },
+    async readInto(path, buffer) {
+      const response = await open(path);
+      if (response === undefined) return undefined;
+      return response.body === null ? new Uint8Array() : readInto(response.body, buffer);
     },
   };
 }

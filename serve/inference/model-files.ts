@@ -19,6 +19,7 @@ import {
 import { modelFilePath } from '../../shared/store.ts';
 import { parseJson, readJson, readRequired, type AssetErrors, type AssetSource } from '../asset-source.ts';
 import { sha256Hex } from '../sha256.ts';
+import { ShardBuffers } from './shard-buffers.ts';
 
 const REPAIR = 'publish the model again, or restore serve/models from git';
 const ERRORS: AssetErrors = {
@@ -30,12 +31,15 @@ export interface ModelFiles {
   manifest: ModelManifest;
   graph: GraphModelFile;
   /**
-   * The shards in their order, each with the size and the hash that the manifest states, in a buffer of its own.
+   * The shards in their order, each with the size and the hash that the manifest states, in one of the `buffers`: give
+   * it back when it is not used any more.
    *
    * @param ahead so many are in memory at once, at most; reading the next ones overlaps with the use of the first
    * Errors   'model/missing', 'model/damaged'
    */
-  readShards(ahead: number): AsyncGenerator<Uint8Array>;
+  readShards(ahead: number, buffers: ShardBuffers): AsyncGenerator<Uint8Array>;
+  /** Where this model's shards are read into. */
+  createBuffers(): ShardBuffers;
   /**
    * What the model takes of an engine, from its files alone. For most graphs no shard is read for it.
    *
@@ -46,6 +50,9 @@ export interface ModelFiles {
 
 /** Errors: 'model/missing', 'model/damaged', 'model/version', 'model/unsupported'. */
 export async function openModelFiles(store: AssetSource, modelId: string): Promise<ModelFiles> {
+  // Both at once: a fresh server answers its first request only then.
+  const graphBytes = store.read(modelFilePath(modelId, TOPOLOGY_FILE));
+  graphBytes.catch(() => undefined);
   const manifest = await readManifest(store, modelId);
   const [topology, ...shards] = [
     ...manifest.files.filter(({ path }) => path === TOPOLOGY_FILE),
@@ -57,10 +64,10 @@ export async function openModelFiles(store: AssetSource, modelId: string): Promi
       `${MANIFEST_FILE} does not list ${TOPOLOGY_FILE}; ${ERRORS.damaged.advice}`,
     );
   }
-  const bytes = await readVerified(store, manifest, topology);
+  const bytes = await readVerified(() => graphBytes, manifest, topology);
   const graph = parseGraphModel(parseJson(bytes, TOPOLOGY_FILE, ERRORS), manifest);
 
-  async function* readShards(ahead: number): AsyncGenerator<Uint8Array> {
+  async function* readShards(ahead: number, buffers: ShardBuffers): AsyncGenerator<Uint8Array> {
     const reading: Promise<Uint8Array>[] = [];
     let next = 0;
     // The order of the manifest, which parseGraphModel holds against the graph's own.
@@ -68,7 +75,7 @@ export async function openModelFiles(store: AssetSource, modelId: string): Promi
       for (; next < Math.min(wanted + ahead, shards.length); next++) {
         const shard = shards[next];
         if (shard === undefined) break;
-        const read = readVerified(store, manifest, shard);
+        const read = readVerified((path) => buffers.read(path), manifest, shard);
         // It may fail while an earlier one is waited for, or when nobody wants it any more.
         read.catch(() => undefined);
         reading.push(read);
@@ -82,8 +89,9 @@ export async function openModelFiles(store: AssetSource, modelId: string): Promi
     manifest,
     graph,
     readShards,
+    createBuffers: () => new ShardBuffers(store),
     async planMemory(mode) {
-      const { network } = await draftNetwork(networkFileOf(graph), readShards(1));
+      const { network } = await draftNetwork(networkFileOf(graph), readShards(1, new ShardBuffers(store)));
       return planMemory(network, mode);
     },
   };
@@ -111,12 +119,12 @@ export async function readManifest(store: AssetSource, modelId: string): Promise
 }
 
 async function readVerified(
-  store: AssetSource,
+  read: AssetSource['read'],
   { modelId }: ModelManifest,
   file: ModelFile,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const path = modelFilePath(modelId, file.path);
-  const bytes = await readRequired(store, path, ERRORS);
+  const bytes = await readRequired({ read }, path, ERRORS);
   const actual = await sha256Hex(bytes);
   if (bytes.length === file.sizeBytes && actual === file.sha256) return bytes;
   throw new ProductError(

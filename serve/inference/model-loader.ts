@@ -10,8 +10,8 @@ import { createLoadedModel, type LoadedModel } from './loaded-model.ts';
 import { openModelFiles, type ModelFiles } from './model-files.ts';
 import type { ServedEngine } from './served-engine.ts';
 
-/** Shards of at most 4 MiB that are read while others are packed. */
-const SHARDS_AHEAD = 3;
+/** Shards of at most 4 MiB that are read at once. More are not faster, and an isolate is nearly full while it swaps. */
+const SHARDS_AHEAD = 1;
 
 /** Load a model of the store into the engine. Errors: those of {@link openModelFiles} and {@link loadFiles}. */
 export async function loadModel(store: AssetSource, modelId: string, engine: ServedEngine): Promise<LoadedModel> {
@@ -26,12 +26,15 @@ export async function loadFiles(files: ModelFiles, { backend, variant, mode }: S
   const { manifest, graph } = files;
   const specs = graph.weightsManifest.flatMap((group) => group.weights);
   const linear = new LinearWeightsReader(manifest.architecture, specs);
+  const buffers = files.createBuffers();
   async function* shards(): AsyncGenerator<Uint8Array> {
-    for await (const shard of files.readShards(SHARDS_AHEAD)) {
+    for await (const shard of files.readShards(SHARDS_AHEAD, buffers)) {
       linear.add(shard);
       yield shard;
     }
   }
-  const model = await loadGraphModel(edgeModelHandler({ backend, file: graph, shards: shards(), mode }));
+  const letGo = (shard: Uint8Array): void => buffers.giveBack(shard);
+  const model = await loadGraphModel(edgeModelHandler({ backend, file: graph, shards: shards(), letGo, mode }));
+  buffers.clear();
   return createLoadedModel(model, { manifest, computation: { variant, mode }, linear: linear.finish() });
 }

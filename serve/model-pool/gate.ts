@@ -17,12 +17,18 @@ export interface Gate {
    * Errors   those of `work`; 'server/not-ready' when draining takes too long
    */
   close<Result>(work: (drain: (isEmpty: () => boolean) => Promise<void>) => Promise<Result>): Promise<Result>;
-  /** Somebody has left. */
+  /**
+   * Settles when a condition is true; it is looked at again with each `recheck()`.
+   *
+   * Errors   'server/not-ready' with `message` when that takes longer than `limitMs`
+   */
+  until(isTrue: () => boolean, options: { limitMs: number; message: string }): Promise<void>;
+  /** Somebody has left, or a load has ended. */
   recheck(): void;
 }
 
-/** What a caller waits for at most: several times the load of a model. */
-const PASS_LIMIT_MS = 3000;
+/** What a caller waits for at most: many times the load of a model, which a busy machine or a far store can stretch. */
+export const PASS_LIMIT_MS = 20_000;
 /** Longer than most answers take; evaluations of many pictures can take longer. */
 const DRAIN_LIMIT_MS = 2000;
 const OVERDUE_MS = 30_000;
@@ -45,18 +51,20 @@ export function createGate(): Gate {
     }
   }
 
-  async function drain(isEmpty: () => boolean): Promise<void> {
-    const deadlineMs = Date.now() + DRAIN_LIMIT_MS;
-    while (!isEmpty()) {
+  const until: Gate['until'] = async (isTrue, { limitMs, message }) => {
+    const deadlineMs = Date.now() + limitMs;
+    while (!isTrue()) {
       const { promise, resolve } = Promise.withResolvers<void>();
       rechecks.push(resolve);
-      if (await isLate(promise, deadlineMs - Date.now())) {
-        throw new ProductError(
-          'server/not-ready',
-          `a model is to be replaced by another one, and is still in use after ${DRAIN_LIMIT_MS / 1000} s; that is tried again`,
-        );
-      }
+      if (await isLate(promise, deadlineMs - Date.now())) throw new ProductError('server/not-ready', message);
     }
+  };
+
+  function drain(isEmpty: () => boolean): Promise<void> {
+    return until(isEmpty, {
+      limitMs: DRAIN_LIMIT_MS,
+      message: `a model is to be replaced by another one, and is still in use after ${DRAIN_LIMIT_MS / 1000} s; that is tried again`,
+    });
   }
 
   return {
@@ -64,6 +72,7 @@ export function createGate(): Gate {
       return findClosed() !== undefined;
     },
     pass,
+    until,
     async close(work) {
       while (findClosed() !== undefined) await pass();
       const { promise: opened, resolve } = Promise.withResolvers<void>();

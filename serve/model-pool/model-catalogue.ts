@@ -87,7 +87,7 @@ export function createModelCatalogue({ shipped, store }: CatalogueSources): Mode
   const manifests = new Map<string, ModelManifest>();
   /** Ids of models that were seen: published is published for ever. */
   const seen = new Set<string>();
-  let shippedId: string | undefined;
+  let shippedId: Promise<string> | undefined;
 
   async function readChannel(source: AssetSource, channel: string): Promise<Channel | undefined> {
     const path = channelPath(channel);
@@ -95,13 +95,19 @@ export function createModelCatalogue({ shipped, store }: CatalogueSources): Mode
     return bytes === undefined ? undefined : parseChannel(parseJson(bytes, path, ERRORS), path);
   }
 
-  async function readShippedId(): Promise<string> {
-    const champion = shippedId ?? (await readChannel(shipped, DEFAULT_CHANNEL))?.champion ?? undefined;
-    if (champion === undefined) {
-      throw new ProductError('model/missing', `the server is shipped with no model; ${ERRORS.missing.advice}`);
-    }
-    shippedId = champion;
-    return champion;
+  async function findShippedId(): Promise<string> {
+    const champion = (await readChannel(shipped, DEFAULT_CHANNEL))?.champion ?? undefined;
+    if (champion !== undefined) return champion;
+    throw new ProductError('model/missing', `the server is shipped with no model; ${ERRORS.missing.advice}`);
+  }
+
+  /** Read once; after a failure, again. */
+  function readShippedId(): Promise<string> {
+    shippedId ??= findShippedId().catch((error: unknown) => {
+      shippedId = undefined;
+      throw error;
+    });
+    return shippedId;
   }
 
   async function resolve(channel: string, pointer: Channel, isStored: boolean): Promise<Pointer> {
@@ -130,6 +136,8 @@ export function createModelCatalogue({ shipped, store }: CatalogueSources): Mode
     readShippedId,
     findSource,
     async readPointer(channel) {
+      // Whoever asks for the pointer asks for the model next: meanwhile, for a fresh server.
+      void readShippedId().catch(() => undefined);
       const stored = await readChannel(store, channel);
       if (stored !== undefined) return resolve(channel, stored, true);
       const own = await readChannel(shipped, channel);

@@ -12,7 +12,7 @@ import { assertModelFits, formatMegabytes } from '../../shared/engine/memory-bud
 import { sumMemory, type MemoryPlan } from '../../shared/engine/memory-plan.ts';
 import { ProductError } from '../../shared/errors.ts';
 import type { Classifier } from '../inference/classifier.ts';
-import { createGate } from './gate.ts';
+import { createGate, PASS_LIMIT_MS } from './gate.ts';
 import { createSharedTask, type KeepAlive, type SharedTask } from './shared-task.ts';
 
 /** The right to use a model: it is not freed before `release()`, which may be called more than once. */
@@ -81,6 +81,10 @@ export interface ModelShelfOptions {
 /** A model that was asked for by name pushes the champion out at most so often: both ways cost a load. */
 const GUEST_INTERVAL_MS = 10_000;
 
+function isLoading({ memory, classifier }: Place): boolean {
+  return memory !== undefined && classifier === undefined;
+}
+
 export function createModelShelf({ open, budgetBytes, reportError }: ModelShelfOptions): ModelShelf {
   /** By model id, least recently used first. */
   const places = new Map<string, Place>();
@@ -115,6 +119,8 @@ export function createModelShelf({ open, budgetBytes, reportError }: ModelShelfO
     } catch (error) {
       if (place.classifier === undefined && places.get(modelId) === place) places.delete(modelId);
       throw error;
+    } finally {
+      gate.recheck();
     }
   }
 
@@ -125,8 +131,16 @@ export function createModelShelf({ open, budgetBytes, reportError }: ModelShelfO
 
   /** Loads beside the others where there is room, else in place of them. */
   async function bring(modelId: string, place: Place, model: OpenedModel): Promise<Classifier> {
-    while (gate.isClosed) await gate.pass();
-    if (reserve(place, model.memory)) return model.load();
+    for (;;) {
+      while (gate.isClosed) await gate.pass();
+      if (reserve(place, model.memory)) return model.load();
+      if (!isOtherLoading(place)) break;
+      // Its load may take longer than those who use a model are waited for; and until then no champion is known.
+      await gate.until(() => !isOtherLoading(place), {
+        limitMs: PASS_LIMIT_MS,
+        message: 'another model is being loaded, and there is no room for two; try again in a moment',
+      });
+    }
     assertMayExchange(modelId, place, model.memory);
     // Before anybody waits.
     await model.verify();
@@ -162,10 +176,11 @@ export function createModelShelf({ open, budgetBytes, reportError }: ModelShelfO
 
   /** Places other than this one that are in use or being loaded. */
   function countBusy(except: Place): number {
-    return [...places.values()].filter(
-      (place) =>
-        place !== except && (place.users > 0 || (place.memory !== undefined && place.classifier === undefined)),
-    ).length;
+    return [...places.values()].filter((place) => place !== except && (place.users > 0 || isLoading(place))).length;
+  }
+
+  function isOtherLoading(except: Place): boolean {
+    return [...places.values()].some((place) => place !== except && isLoading(place));
   }
 
   /** A guest may push the kept model out, now and then, where the two never fit together; no other model in use. */

@@ -19,8 +19,9 @@ export async function openModel(
   return {
     memory,
     async verify() {
-      const shards = files.readShards(1);
-      while ((await shards.next()).done !== true);
+      const buffers = files.createBuffers();
+      for await (const shard of files.readShards(1, buffers)) buffers.giveBack(shard);
+      buffers.clear();
     },
     load: () => load(files),
   };

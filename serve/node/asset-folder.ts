@@ -7,7 +7,7 @@ import type { AssetSource } from '../asset-source.ts';
 const NO_FILE = ['ENOENT', 'EISDIR', 'ENOTDIR', 'ENAMETOOLONG'];
 
 /** Whoever makes a path keeps it inside the folder: schemas those in the product's files, static-files.ts those of URLs. */
-export function readFolder(folder: string): Required<AssetSource> {
+export function readFolder(folder: string): Required<Omit<AssetSource, 'readInto'>> {
   return {
     async read(path) {
       try {

@@ -4,6 +4,7 @@ import type { Handler } from 'hono';
 import { describeCommonProblems } from '../description/common-problems.ts';
 import { renderDocs } from '../description/docs-page.ts';
 import { isNotModified, makeEtag } from '../http-cache.ts';
+import { registerComponents } from '../description/openapi.ts';
 import { sha256 } from '../sha256.ts';
 
 const INFO = {
@@ -15,19 +16,25 @@ const INFO = {
 
 type ApiDocument = ReturnType<OpenAPIHono['getOpenAPI31Document']>;
 
-/** Of all routes that there are when somebody first asks. */
-function describeApi(app: OpenAPIHono): ApiDocument {
-  const document = app.getOpenAPI31Document({ openapi: '3.1.0', info: INFO, servers: [{ url: '/' }] });
-  describeCommonProblems(document);
-  return document;
+/** Of all routes that there are when somebody first asks: most servers are never asked, and it takes time to make. */
+export function createApiDocument(app: OpenAPIHono): () => ApiDocument {
+  let document: ApiDocument | undefined;
+  return () => {
+    if (document === undefined) {
+      registerComponents(app);
+      document = app.getOpenAPI31Document({ openapi: '3.1.0', info: INFO, servers: [{ url: '/' }] });
+      describeCommonProblems(document);
+    }
+    return document;
+  };
 }
 
-export function readOpenApi(app: OpenAPIHono): Handler {
+export function readOpenApi(readDocument: () => ApiDocument): Handler {
   // Routes do not change: the document is made once.
   let made: { text: string; etag: string } | undefined;
   return async (context) => {
     if (made === undefined) {
-      const text = JSON.stringify(describeApi(app));
+      const text = JSON.stringify(readDocument());
       made = { text, etag: await makeEtag([text]) };
     }
     const { text, etag } = made;
@@ -38,11 +45,9 @@ export function readOpenApi(app: OpenAPIHono): Handler {
   };
 }
 
-export function readDocs(app: OpenAPIHono): Handler {
-  let document: ApiDocument | undefined;
+export function readDocs(readDocument: () => ApiDocument): Handler {
   return async (context) => {
-    document ??= describeApi(app);
-    const { html, style, script } = renderDocs(document, { host: new URL(context.req.url).origin });
+    const { html, style, script } = renderDocs(readDocument(), { host: new URL(context.req.url).origin });
     const [styleHash, scriptHash] = [await hash(style), await hash(script)];
     context.header(
       'content-security-policy',

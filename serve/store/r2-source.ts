@@ -20,7 +20,7 @@ export interface ReadableBucket {
   list(options: { prefix: string; delimiter: string; cursor?: string }): Promise<ListPage>;
 }
 
-export function readBucket(bucket: ReadableBucket): Required<AssetSource> {
+export function readBucket(bucket: ReadableBucket): Required<Omit<AssetSource, 'readInto'>> {
   return {
     async read(path) {
       const object = await bucket.get(path);

@@ -22,6 +22,8 @@ export interface EdgeModelOptions {
   file: EdgeModelFile;
   /** The shards in their order: read one by one, and let go of when their weights are in the engine. */
   shards: Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
+  /** Told of each shard when it is let go of. */
+  letGo?: (shard: Uint8Array) => void;
   mode: EngineMode;
 }
 
@@ -39,7 +41,7 @@ export function edgeModelHandler(options: EdgeModelOptions): io.IOHandler {
   return { load: () => loadArtifacts(options) };
 }
 
-async function loadArtifacts({ backend, file, shards, mode }: EdgeModelOptions): Promise<io.ModelArtifacts> {
+async function loadArtifacts({ backend, file, shards, letGo, mode }: EdgeModelOptions): Promise<io.ModelArtifacts> {
   if (getBackend() !== EDGE_BACKEND) {
     throw new Error(`internal: the backend is "${getBackend()}" while a model is loaded for "${EDGE_BACKEND}"`);
   }
@@ -53,7 +55,12 @@ async function loadArtifacts({ backend, file, shards, mode }: EdgeModelOptions):
     );
   }
   const stream = iterate(shards);
-  const { model, network } = await loadNetwork(backend, parts, stream, await draftNetwork(parts, stream), mode);
+  const { model, network } = await loadNetwork(backend, parts, {
+    stream,
+    draft: await draftNetwork(parts, stream),
+    letGo,
+    mode,
+  });
   const taps = nodes.flatMap(({ name, op }) => {
     const index = network.indexOfNode.get(name);
     if (op === 'Placeholder' || index === undefined) return [];
@@ -78,11 +85,10 @@ async function loadArtifacts({ backend, file, shards, mode }: EdgeModelOptions):
 async function loadNetwork(
   { engine }: EdgeBackend,
   { nodes, specs }: NetworkFile,
-  stream: ShardStream,
-  draft: NetworkDraft,
-  mode: EngineMode,
+  options: { stream: ShardStream; draft: NetworkDraft; letGo: EdgeModelOptions['letGo']; mode: EngineMode },
 ): Promise<{ model: EngineModel; network: Network }> {
-  const shards = new Shards(specs);
+  const { stream, draft, letGo, mode } = options;
+  const shards = new Shards(specs, letGo);
   const kernels = new Set(
     draft.network.nodes.flatMap(({ operation }) => (operation.kind === 'convolution' ? [operation.kernel] : [])),
   );
@@ -106,6 +112,7 @@ async function loadNetwork(
     for (; step.done !== true; step = packing.next()) await receive(step.value);
     packed = step.value;
     await receive(Infinity);
+    shards.release(Infinity);
     const constants = new Map<string, Constant>(
       [...shards.weights].map(([name, { shape }]) => [name, { shape, values: () => readSmall(small, name) }]),
     );

@@ -188,8 +188,7 @@ function packKernel(
   const matrix = transformMatrix(code);
   heap.floats(TRANSFORM, matrix.length).set(matrix);
   const scaleBytes = kernel.channels * 4;
-  // The padding of the last panel is multiplied too.
-  if (kernel.channels > channels) kernels.fillValue(address, kernel.bytes, 0);
+  clearPadding(kernels, kernel, { from: channels, planes: matrices ** 2 });
   const pack = (pass: number) => (firstK: number, count: number) =>
     kernels.packWinograd(
       ...[pass, staging, firstK, count, channels, matrices, address, planeBytes, streamBytes, panelBytes],
@@ -200,4 +199,19 @@ function packKernel(
   forEachSlab(pack(1));
   kernels.finishScales(scales, matrices ** 2 * kernel.channels);
   forEachSlab(pack(2));
+}
+
+/** The padding of the last panel of 12 channels is multiplied too. */
+function clearPadding(
+  kernels: Kernels,
+  { address, channels, planeBytes, panelBytes, streamBytes }: PackedKernel,
+  { from, planes }: { from: number; planes: number },
+): void {
+  // Only panels of 12 are padded; a vector of four channels lies in one of three streams.
+  for (let vector = from / 4; vector < channels / 4; vector++) {
+    const offset = Math.floor(vector / 3) * panelBytes + (vector % 3) * streamBytes;
+    for (let plane = 0; plane < planes; plane++) {
+      kernels.fillValue(address + plane * planeBytes + offset, panelBytes, 0);
+    }
+  }
 }

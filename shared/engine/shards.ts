@@ -53,8 +53,12 @@ export class Shards {
   /** First byte of each chunk, and the end of what has arrived. */
   readonly #starts: number[] = [0];
 
-  constructor(specs: readonly WeightSpec[]) {
+  readonly #letGo: (chunk: Uint8Array) => void;
+
+  /** @param letGo told of each chunk that is needed no more: its memory may be used for something else */
+  constructor(specs: readonly WeightSpec[], letGo: (chunk: Uint8Array) => void = () => undefined) {
     this.weights = locateWeights(specs);
+    this.#letGo = letGo;
   }
 
   /** All shards at once, taken out of their array. Errors: `model/damaged`. */
@@ -110,8 +114,10 @@ export class Shards {
 
   /** Let go of the chunks that end at or before `offset`. */
   release(offset: number): void {
-    this.#chunks.forEach((_, index) => {
-      if ((this.#starts[index + 1] ?? 0) <= offset) this.#chunks[index] = undefined;
+    this.#chunks.forEach((chunk, index) => {
+      if (chunk === undefined || (this.#starts[index + 1] ?? 0) > offset) return;
+      this.#chunks[index] = undefined;
+      this.#letGo(chunk);
     });
   }
 }

@@ -7,17 +7,22 @@
  *
  * How it is read: WebAssembly memories and byte arrays of 1 MB and more by replaced constructors in the isolate
  * (test/support/memory-tracker.ts), including what is garbage and not collected; the V8 heap by the inspector
- * (Runtime.getHeapUsage); resident memory of all of wrangler's workerd processes from /proc, as a second witness.
+ * (Runtime.getHeapUsage); resident memory of all of wrangler's workerd processes from /proc, as a second witness; their
+ * processor time also from there, which a busy machine changes less than the clock.
  */
 import { execFileSync } from 'node:child_process';
-import { mkdtemp, readFile } from 'node:fs/promises';
-import { cpus, tmpdir } from 'node:os';
+import { mkdtemp, readdir, readFile } from 'node:fs/promises';
+import { cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { encodeLargeJpeg } from '../support/large-jpeg.ts';
 import { pointTo, putModel, readShippedAs } from '../support/real-size-models.ts';
 import { readSample, startTrackedIsolate, type TrackedIsolate } from '../support/tracked-isolate.ts';
 import { openBucket, startWorker } from '../support/worker-process.ts';
+import { median } from './median.ts';
+
+/** The answer of wrangler's own proxy, not of the Worker, to a request during a restart of its development server. */
+const WRANGLER_RESTARTED = 'Your worker restarted mid-request';
 
 const { values: flags } = parseArgs({
   options: {
@@ -71,35 +76,66 @@ async function measureStarts(source: 'static assets' | 'R2', starts: number): Pr
     await pointTo(bucket, model.modelId, 1);
     await bucket.close();
   }
-  const times: number[] = [];
-  for (let start = 0; start < starts; start++) {
+  const wall: number[] = [];
+  const processor: number[] = [];
+  let restarts = 0;
+  while (wall.length < starts) {
     const worker = await startWorker({ state });
-    const from = performance.now();
-    const response = await fetch(`${worker.url}/classify`, { method: 'POST', body: sample });
-    const text = await response.text();
-    times.push(performance.now() - from);
-    await worker.stop();
-    if (response.status !== 200) throw new Error(`the first answer is ${response.status}: ${text}`);
+    try {
+      const processorBefore = await readProcessorTime(worker.pid);
+      const from = performance.now();
+      const response = await fetch(`${worker.url}/classify`, { method: 'POST', body: sample });
+      const text = await response.text();
+      const ms = performance.now() - from;
+      if (response.status === 200) {
+        wall.push(ms);
+        processor.push((await readProcessorTime(worker.pid)) - processorBefore);
+      } else if (response.status === 503 && text.startsWith(WRANGLER_RESTARTED) && restarts < starts) restarts++;
+      else throw new Error(`the first answer is ${response.status}: ${text}\n${worker.output}`);
+    } finally {
+      await worker.stop();
+    }
   }
-  const sorted = times.toSorted((a, b) => a - b).map((ms) => ms.toFixed(0));
+  if (starts === 0) return;
   console.log(
-    `first answer, model from ${source}: median ${sorted[Math.floor(starts / 2)]} ms, ${sorted[0]} to ${sorted.at(-1)} (n = ${starts})`,
+    `first answer, model from ${source}: ${spread(wall)}; processor time of all workerd threads ${spread(processor)} (n = ${starts}${restarts > 0 ? `, and ${restarts} in which wrangler restarted the Worker` : ''}; load ${loadavg()[0]?.toFixed(1)})`,
   );
+}
+
+function spread(times: readonly number[]): string {
+  return `median ${median(times).toFixed(0)} ms, ${Math.min(...times).toFixed(0)} to ${Math.max(...times).toFixed(0)}`;
+}
+
+/** Ids of the workerd processes below a process. */
+function listWorkerds(pid: number): number[] {
+  const rows = execFileSync('ps', ['-eo', 'pid=,ppid=,comm='], { encoding: 'utf8' }).trim().split('\n');
+  const processes = rows.map((row) => row.trim().split(/\s+/));
+  const listBelow = (parent: number): number[] =>
+    processes
+      .filter(([, above]) => Number(above) === parent)
+      .flatMap(([child, , command = '']) => [
+        ...(command.includes('workerd') ? [Number(child)] : []),
+        ...listBelow(Number(child)),
+      ]);
+  return listBelow(pid);
+}
+
+/** Milliseconds that the threads of the workerd processes have computed; those that have ended do not count. */
+async function readProcessorTime(pid: number): Promise<number> {
+  let nanoseconds = 0;
+  for (const workerd of listWorkerds(pid)) {
+    for (const thread of await readdir(`/proc/${workerd}/task`)) {
+      const text = await readFile(`/proc/${workerd}/task/${thread}/schedstat`, 'utf8').catch(() => '0');
+      nanoseconds += Number(text.split(' ')[0]);
+    }
+  }
+  return nanoseconds / 1e6;
 }
 
 /** Of the workerd processes below a process. */
 async function readResident(pid: number): Promise<number> {
-  const rows = execFileSync('ps', ['-eo', 'pid=,ppid=,comm='], { encoding: 'utf8' }).trim().split('\n');
-  const children = rows.map((row) => row.trim().split(/\s+/)).filter(([, parent]) => Number(parent) === pid);
-  let bytes = 0;
-  for (const [child = '', , command = ''] of children) {
-    if (command.includes('workerd')) {
-      const status = await readFile(`/proc/${child}/status`, 'utf8');
-      bytes += Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) * 1024;
-    }
-    bytes += await readResident(Number(child));
-  }
-  return bytes;
+  const statuses = await Promise.all(listWorkerds(pid).map((child) => readFile(`/proc/${child}/status`, 'utf8')));
+  return statuses.reduce((sum, status) => sum + Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) * 1024, 0);
 }
 
 function megabytes(bytes: number): string {

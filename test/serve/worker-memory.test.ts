@@ -1,6 +1,7 @@
 /** Memory of a Worker with models of real size, in workerd, which enforces no limit: so it is asserted here. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { MODEL_BUDGET_BYTES } from '../../shared/engine/memory-budget.ts';
+import { MAX_SHARD_BYTES } from '../../shared/manifest.ts';
 import { encodeLargeJpeg } from '../support/large-jpeg.ts';
 import { readSample, startTrackedIsolate, type TrackedIsolate } from '../support/tracked-isolate.ts';
 
@@ -23,10 +24,14 @@ test('holds one model of real size within the budget, in one WebAssembly memory'
   expect(wasmBytes[0]).toBeLessThanOrEqual(MODEL_BUDGET_BYTES.worker);
 });
 
-test('takes no more WebAssembly memory over swaps between models of real size', async () => {
+test('takes no more memory over swaps between models of real size, garbage included, than four shards', async () => {
   const { wasmBytes: before } = await isolate.readMemory();
   for (let swap = 1; swap <= 4; swap++) await isolate.swap(sample);
-  expect((await isolate.readMemory()).wasmBytes).toEqual(before);
+  const { wasmBytes, peakBytes } = await isolate.readMemory();
+  expect(wasmBytes).toEqual(before);
+  expect(peakBytes - (before[0] ?? 0)).toBeGreaterThanOrEqual(MAX_SHARD_BYTES);
+  // The largest kernel lies in three.
+  expect(peakBytes - (before[0] ?? 0)).toBeLessThan(4 * (MAX_SHARD_BYTES + 1));
   expect((await isolate.classify(sample)).predictions[0]?.label).toBe('automobile');
 }, 120_000);
 

@@ -44,6 +44,8 @@ export interface Bench {
   logged: unknown[];
   /** Paths in the order in which they were read from the store. */
   reads: string[];
+  /** Paths whose reading waits, or has waited. */
+  waits: string[];
   /** Settles all that requests began. */
   settle: () => Promise<void>;
 }
@@ -74,13 +76,16 @@ export async function startPoolBenches(): Promise<PoolBenches> {
     });
     const logged: unknown[] = [];
     const reads: string[] = [];
+    const waits: string[] = [];
     const kept: Promise<unknown>[] = [];
     const held = new Map<string, Promise<void>>();
     const spoiled = new Map<string, () => void>();
     const toSource = (files: typeof store, seen?: string[]): AssetSource => ({
       async read(path) {
         seen?.push(path);
-        await held.get(path);
+        const hold = held.get(path);
+        if (hold !== undefined) waits.push(path);
+        await hold;
         const bytes = files.get(path)?.slice();
         spoiled.get(path)?.();
         return bytes;
@@ -135,6 +140,7 @@ export async function startPoolBenches(): Promise<PoolBenches> {
       },
       logged,
       reads,
+      waits,
       async settle() {
         while (kept.length > 0) await Promise.all(kept.splice(0));
       },

@@ -5,7 +5,7 @@
  *
  * A slab holds a part of the input channels (k from `firstK` on), so that a large kernel never lies in memory twice.
  */
-import { LINES, TRANSFORM } from './scratch';
+import { PACK_LINES, PACK_RUN, PACK_VALUES, TRANSFORM } from './scratch';
 import { STREAMS } from './matrix-tiles';
 
 /** Byte offset of vector k of 4 channels, from `channel` on, in panels of 12 channels; `size` is the bytes of one vector. */
@@ -97,13 +97,16 @@ export function packDirect(
 }
 
 /**
- * U = G g G^T for a slab [3][3][count][channels]; G, `side` x 3, is at TRANSFORM.
+ * U = G g G^T for a slab [3][3][count][channels]; G, `side` x 3, is at TRANSFORM. `firstK` and `count` are even.
  *
  *   pass 0   float32 panels
  *   pass 1   no panels: the largest magnitude per (matrix, channel) is kept in `scales`, which start at zero
  *   pass 2   int16 panels: `scales` hold the value of one step
  *
  * Panels have 8 or 12 `columns`; `scaleBytes` lie between the scales of two matrices.
+ *
+ * A run of k is written matrix by matrix: matrices lie powers of two apart, where a cache can hold few lines at a time, so
+ * a line must be full before the next matrix is written to.
  */
 export function packWinograd(
   pass: usize,
@@ -121,54 +124,93 @@ export function packWinograd(
   columns: usize,
 ): void {
   const tapBytes = (count * channels) << 2;
+  const rowBytes = channels << 2;
   const size: usize = pass == 2 ? 8 : 16;
-  for (let k: usize = 0; k < count; k++) {
+  // Of a pair of k, the second is the next in the stream, or in another stream.
+  const isSplit = columns == 8 && STREAMS == 4;
+  const toOdd = isSplit ? 2 * streamBytes : size;
+  const step = isSplit ? size : 2 * size;
+  for (let from: usize = 0; from < count; from += PACK_RUN) {
+    const run = min(PACK_RUN, count - from);
+    const k = firstK + from;
     for (let channel: usize = 0; channel < channels; channel += 4) {
-      const weight = slab + ((k * channels + channel) << 2);
-      for (let i: usize = 0; i < side; i++) {
-        const g = TRANSFORM + i * 12;
-        const g0 = v128.load32_splat(g);
-        const g1 = v128.load32_splat(g, 4);
-        const g2 = v128.load32_splat(g, 8);
-        let tap = weight;
-        for (let x: usize = 0; x < 3; x++) {
-          const w0 = f32x4.mul(g0, v128.load(tap));
-          const w1 = f32x4.mul(g1, v128.load(tap + 3 * tapBytes));
-          const w2 = f32x4.mul(g2, v128.load(tap + 6 * tapBytes));
-          v128.store(LINES + (i * 3 + x) * 16, f32x4.add(f32x4.add(w0, w1), w2));
-          tap += tapBytes;
-        }
-      }
+      transformLines(slab + from * rowBytes + (channel << 2), run, rowBytes, tapBytes, side);
       const offset =
         columns == 12
-          ? locateWide(channel, firstK + k, streamBytes, panelBytes, size)
-          : (channel >> 3) * panelBytes + locate(firstK + k, (channel >> 2) & 1, streamBytes, size);
+          ? locateWide(channel, k, streamBytes, panelBytes, size)
+          : (channel >> 3) * panelBytes + locate(k, (channel >> 2) & 1, streamBytes, size);
       let plane = target + offset;
       let scale = scales + (channel << 2);
+      const last = PACK_VALUES + (run << 4);
       for (let i: usize = 0; i < side; i++) {
-        const line = LINES + i * 48;
-        const l0 = v128.load(line);
-        const l1 = v128.load(line, 16);
-        const l2 = v128.load(line, 32);
         for (let j: usize = 0; j < side; j++) {
-          const g = TRANSFORM + j * 12;
-          const u0 = f32x4.mul(v128.load32_splat(g), l0);
-          const u1 = f32x4.mul(v128.load32_splat(g, 4), l1);
-          const u2 = f32x4.mul(v128.load32_splat(g, 8), l2);
-          const u = f32x4.add(f32x4.add(u0, u1), u2);
-          if (pass == 0) {
-            v128.store(plane, u);
-          } else if (pass == 1) {
-            v128.store(scale, f32x4.max(v128.load(scale), f32x4.abs(u)));
+          transformValues(PACK_LINES + i * (3 * PACK_RUN * 16), TRANSFORM + j * 12, run);
+          if (pass == 1) {
+            let largest = v128.load(scale);
+            for (let value: usize = PACK_VALUES; value < last; value += 16) {
+              largest = f32x4.pmax(largest, f32x4.abs(v128.load(value)));
+            }
+            v128.store(scale, largest);
+          } else if (pass == 2) {
+            const unit = v128.load(scale);
+            let panel = plane;
+            for (let value: usize = PACK_VALUES; value < last; value += 32) {
+              const even = i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.div(v128.load(value), unit)));
+              const odd = i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.div(v128.load(value, 16), unit)));
+              const steps = i16x8.narrow_i32x4_s(even, odd);
+              v128.store64_lane(panel, steps, 0);
+              v128.store64_lane(panel + toOdd, steps, 1);
+              panel += step;
+            }
           } else {
-            const steps = i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.div(u, v128.load(scale))));
-            v128.store64_lane(plane, i16x8.narrow_i32x4_s(steps, steps), 0);
+            let panel = plane;
+            for (let value: usize = PACK_VALUES; value < last; value += 32) {
+              v128.store(panel, v128.load(value));
+              v128.store(panel + toOdd, v128.load(value, 16));
+              panel += step;
+            }
           }
           plane += planeBytes;
           scale += scaleBytes;
         }
       }
     }
+  }
+}
+
+/** G g of four channels: `run` values of k, [3][3] weights each, to PACK_LINES as [side][3][PACK_RUN] vectors. */
+function transformLines(source: usize, run: usize, rowBytes: usize, tapBytes: usize, side: usize): void {
+  for (let x: usize = 0; x < 3; x++) {
+    let weight = source + x * tapBytes;
+    for (let k: usize = 0; k < run; k++) {
+      const w0 = v128.load(weight);
+      const w1 = v128.load(weight + 3 * tapBytes);
+      const w2 = v128.load(weight + 6 * tapBytes);
+      let line = PACK_LINES + (x * PACK_RUN + k) * 16;
+      for (let i: usize = 0; i < side; i++) {
+        const g = TRANSFORM + i * 12;
+        const u0 = f32x4.mul(v128.load32_splat(g), w0);
+        const u1 = f32x4.mul(v128.load32_splat(g, 4), w1);
+        const u2 = f32x4.mul(v128.load32_splat(g, 8), w2);
+        v128.store(line, f32x4.add(f32x4.add(u0, u1), u2));
+        line += 3 * PACK_RUN * 16;
+      }
+      weight += rowBytes;
+    }
+  }
+}
+
+/** One matrix of U = (G g) G^T: `run` vectors of a row of {@link transformLines}, times a row of G, to PACK_VALUES. */
+function transformValues(row: usize, g: usize, run: usize): void {
+  const g0 = v128.load32_splat(g);
+  const g1 = v128.load32_splat(g, 4);
+  const g2 = v128.load32_splat(g, 8);
+  for (let k: usize = 0; k < run; k++) {
+    const line = row + (k << 4);
+    const u0 = f32x4.mul(g0, v128.load(line));
+    const u1 = f32x4.mul(g1, v128.load(line + PACK_RUN * 16));
+    const u2 = f32x4.mul(g2, v128.load(line + 2 * PACK_RUN * 16));
+    v128.store(PACK_VALUES + (k << 4), f32x4.add(f32x4.add(u0, u1), u2));
   }
 }
 

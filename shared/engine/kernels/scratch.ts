@@ -6,6 +6,8 @@
  *  11264 TILE         one 6 x 8 tile of sums (192 bytes)
  *  12288 LINES        a Winograd tile between its two passes: up to 81 vectors
  *  16384 TRANSFORM    the matrix G of a Winograd transform, written by the caller: up to 6 x 3 float32
+ *  20480 PACK_LINES  while weights are packed: 6 x 3 vectors for each k of a run (9 KiB)
+ *  32768 PACK_VALUES while weights are packed: a vector for each k of a run
  *  65536 HEAP_START
  */
 export const ROW_TABLE: usize = 1024;
@@ -13,5 +15,8 @@ export const TAP_TABLE: usize = 9216;
 export const TILE: usize = 11264;
 export const LINES: usize = 12288;
 export const TRANSFORM: usize = 16384;
+export const PACK_LINES: usize = 20480;
+export const PACK_VALUES: usize = 32768;
+export const PACK_RUN: usize = 32;
 /** Below every sum: what a missing ReLU compares with. */
 export const LOWEST: f32 = -3.4028234663852886e38;

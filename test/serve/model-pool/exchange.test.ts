@@ -115,6 +115,31 @@ describe('where no two models fit', () => {
     expect(await bench.ask()).toBe(idOf(0));
   });
 
+  test('requests for two models that meet in a fresh server are both answered, one load after the other', async () => {
+    for (const [held, first, second] of [
+      [0, undefined, 1],
+      [1, 1, undefined],
+    ] as const) {
+      const bench = makeBench({ room: 1 });
+      const choose = (index?: number): { model?: string } => (index === undefined ? {} : { model: idOf(index) });
+      const release = bench.hold(held);
+      vi.useFakeTimers({ toFake: ['Date', 'setTimeout', 'clearTimeout'] });
+      onTestFinished(() => void vi.useRealTimers());
+      const early = bench.ask(choose(first));
+      await vi.waitFor(() => expect(bench.waits).toContain(shardOf(held)));
+      const late = bench.ask(choose(second));
+      const others = [bench.ask(choose(first)), bench.ask(choose(second))];
+      // Longer than requests that use a model are waited for.
+      await vi.advanceTimersByTimeAsync(5000);
+      release();
+      vi.useRealTimers();
+      expect(await Promise.all([early, late, ...others])).toEqual(
+        [first, second, first, second].map((index) => idOf(index ?? 0)),
+      );
+      expect(bench.logged).toEqual([]);
+    }
+  });
+
   test('a model that fits under no circumstances is refused with its numbers', async () => {
     const bench = makeBench({ room: 0 });
     await expect(bench.ask()).rejects.toMatchObject({
