@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { readInto } from '../../serve/read-into.ts';
+import { readInto } from '../../../serve/store/read-into.ts';
 
 function bodyOf(length: number): ReadableStream {
   const bytes = Uint8Array.from({ length }, (_, index) => index % 251);
