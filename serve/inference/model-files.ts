@@ -38,6 +38,8 @@ export interface ModelFiles {
    * Errors   'model/missing', 'model/damaged'
    */
   readShards(ahead: number, buffers: ShardBuffers): AsyncGenerator<Uint8Array>;
+  /** Reads all files and keeps nothing. Errors: 'model/missing', 'model/damaged'. */
+  verify(): Promise<void>;
   /** Where this model's shards are read into. */
   createBuffers(): ShardBuffers;
   /**
@@ -89,6 +91,11 @@ export async function openModelFiles(store: AssetSource, modelId: string): Promi
     manifest,
     graph,
     readShards,
+    async verify() {
+      const buffers = new ShardBuffers(store);
+      for await (const shard of readShards(1, buffers)) buffers.giveBack(shard);
+      buffers.clear();
+    },
     createBuffers: () => new ShardBuffers(store),
     async planMemory(mode) {
       const { network } = await draftNetwork(networkFileOf(graph), readShards(1, new ShardBuffers(store)));

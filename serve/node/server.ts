@@ -85,6 +85,8 @@ export interface RunningServer {
 /** A little more than two test sets of CIFAR-10; 64 MiB hold 21,838 records. */
 const EVALUATION_LIMITS = { images: 25_000, bytes: 64 * 1024 * 1024, running: 4 };
 const SHIPPED_MODELS = fileURLToPath(new URL('../models', import.meta.url));
+/** Between two looks of an idle server at the store's pointer. */
+const SHORTEST_LOOK_MS = 100;
 /** How often connections that have become idle are looked for while closing. */
 const CLOSE_INTERVAL_MS = 50;
 /** Supervisors kill what has not ended after 10 s (Docker) or 30 s (Kubernetes). */
@@ -170,12 +172,20 @@ async function openServer(options: ServerOptions, pool: InferencePool): Promise<
   const ready = models.prepare(keepAlive);
   // Who started the server may look at it later.
   ready.catch(() => undefined);
+  // An idle server follows the pointer, too: its next answer is not the old champion's.
+  const follow = setInterval(
+    () => {
+      models.find({}, keepAlive).catch(() => undefined);
+    },
+    Math.max(pointerTtlMs, SHORTEST_LOOK_MS),
+  ).unref();
   return {
     url: urlOf(server),
     ready,
     inference: pool.meter,
     answer: async (request) => app.fetch(request),
     async close() {
+      clearInterval(follow);
       await close(server, closeGraceMs);
       await pool.close();
     },

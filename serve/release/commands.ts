@@ -5,6 +5,7 @@
 import { ProductError } from '../../shared/errors.ts';
 import { STORE_HELP, type ReleaseCommand, type ReleaseContext } from './command.ts';
 import { historyCommand } from './history.ts';
+import { listCommand } from './list.ts';
 import { promoteCommand } from './promote.ts';
 import { publishCommand } from './publish.ts';
 import { rollbackCommand } from './rollback.ts';
@@ -15,6 +16,7 @@ const COMMANDS: ReadonlyMap<string, ReleaseCommand> = new Map([
   ['promote', promoteCommand],
   ['verify', verifyCommand],
   ['rollback', rollbackCommand],
+  ['list', listCommand],
   ['history', historyCommand],
 ]);
 

@@ -10,6 +10,7 @@ import {
   STORE_HELP,
   type ReleaseCommand,
 } from './command.ts';
+import { formatTable } from './format-table.ts';
 import { useStore } from './open-store.ts';
 
 const HEADINGS = ['seq', 'time (UTC)', 'action', 'champion', 'replaced'];
@@ -59,16 +60,4 @@ async function readNames(store: ModelStore, champions: (string | null)[]): Promi
 
 function describe(champion: string | null, names: ReadonlyMap<string, string>): string {
   return champion === null ? 'shipped' : `${champion.slice(0, 8)} ${names.get(champion) ?? ''}`;
-}
-
-function formatTable(rows: string[][]): string {
-  const widths = HEADINGS.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  return rows
-    .map((row) =>
-      row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n');
 }

@@ -2,7 +2,8 @@
 import { assertModelFits, MODEL_BUDGET_BYTES, PLATFORMS, type Platform } from '../../shared/engine/memory-budget.ts';
 import { openModelFiles } from '../inference/model-files.ts';
 import { changeChannel, describeChampion, readChannel, type ChannelPlan } from '../store/channel-pointer.ts';
-import { findModel, readPublished } from '../store/published-models.ts';
+import type { ModelStore } from '../store/model-store.ts';
+import { findModel, readMeasuredAccuracy, readPublished } from '../store/published-models.ts';
 import {
   CHANNEL_HELP,
   CHANNEL_OPTION,
@@ -20,10 +21,10 @@ export const promoteCommand: ReleaseCommand = {
   summary: 'make a published model the champion',
   usage: `npm run release -- promote ID [options]
 
-Makes a published model the one that answers. Servers notice within seconds. Of two at once, one is told that the other
-was first (store/changed) and changes nothing.
+Makes a published model the one that answers, once all its files are read and right. Servers notice within seconds. Of two
+at once, one is told that the other was first (store/changed) and changes nothing.
 
-  ID                   the model's id, or its first 8 digits or more
+  ID                   the model's id, its first 8 digits or more, or "shipped" for the model that the server is shipped with
   --for PLATFORM       worker or node: a model that does not fit into its memory is refused (model/too-large; see "npm
                        run model -- plan"). Default: node for a folder, which only Node serves, worker for buckets
 ${CHANNEL_HELP}
@@ -35,27 +36,45 @@ ${JSON_HELP}`,
     const platform = choosePlatform(line);
     await useStore(line.store, { environment }, async (store) => {
       const from = await readChannel(store, line.channel);
-      const champion = await findModel(store, line.words[0] ?? '');
-      const { name } = await readPublished(store, champion);
+      const word = line.words[0] ?? '';
+      const champion = word === SHIPPED ? null : await findModel(store, word);
+      const name = champion === null ? SHIPPED : (await readPublished(store, champion)).name;
+      const title = champion === null ? describeChampion(null) : `${name} (${champion.slice(0, 8)})`;
       const { seq, champion: replaced, previous } = from.channel;
       if (champion === replaced) {
         if (line.isJson) return print(JSON.stringify({ champion, name, seq, changed: false }));
-        return print(
-          `${name} (${champion.slice(0, 8)}) is the champion of ${line.channel} already; nothing was changed`,
-        );
+        return print(`${title} is the champion of ${line.channel} already; nothing was changed`);
       }
-      const { totalBytes } = await (await openModelFiles(store, champion)).planMemory('fast');
-      assertModelFits(`${name} (${champion.slice(0, 8)})`, totalBytes, MODEL_BUDGET_BYTES[platform]);
+      if (champion !== null) await assertServable(store, champion, { title, platform });
       const plan: ChannelPlan = { action: 'promote', champion, previous: [replaced, ...previous] };
       const made = await changeChannel({ store, name: line.channel, from, plan, now: new Date() });
       reportRecordProblem(made, report);
       if (line.isJson) return print(JSON.stringify({ ...made.change, name, changed: true }));
       print(
-        `${name} (${champion.slice(0, 8)}) is the champion of ${line.channel} now: change ${made.change.seq}\nit replaces ${describeChampion(replaced)}`,
+        `${title} is the champion of ${line.channel} now: change ${made.change.seq}\nit replaces ${describeChampion(replaced)}`,
       );
+      if (champion === null) return;
+      const accuracy = await readMeasuredAccuracy(store, champion).catch(() => undefined);
+      if (accuracy === undefined)
+        report(`nobody has measured ${title}: npm run model -- evaluate, then publish it again`);
     });
   },
 };
+
+/** How the model that the server is shipped with is called here, and in addresses. */
+const SHIPPED = 'shipped';
+
+/** Errors: 'model/too-large', 'model/damaged', 'model/missing', 'model/unsupported'. */
+async function assertServable(
+  store: ModelStore,
+  modelId: string,
+  { title, platform }: { title: string; platform: Platform },
+): Promise<void> {
+  const files = await openModelFiles(store, modelId);
+  const { totalBytes } = await files.planMemory('fast');
+  assertModelFits(title, totalBytes, MODEL_BUDGET_BYTES[platform]);
+  await files.verify();
+}
 
 /** Whose memory counts: a folder is served by Node only, a bucket by Workers. Errors: 'cli/usage'. */
 function choosePlatform({ flags: { for: named }, store }: CommandLine): Platform {

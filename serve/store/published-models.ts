@@ -1,6 +1,12 @@
 /** The models of a store: putting one in, finding one by its id, and telling a complete one from the rest of an upload. */
 import { ProductError } from '../../shared/errors.ts';
-import { EVALUATION_FILE, MANIFEST_FILE, parseManifest, type ModelManifest } from '../../shared/manifest.ts';
+import {
+  EVALUATION_FILE,
+  MANIFEST_FILE,
+  parseEvaluation,
+  parseManifest,
+  type ModelManifest,
+} from '../../shared/manifest.ts';
 import type { CheckedModel } from '../../shared/model-folder.ts';
 import { modelFilePath } from '../../shared/store.ts';
 import { parseJson } from '../asset-source.ts';
@@ -110,6 +116,22 @@ export async function findModel(store: ModelStore, prefix: string): Promise<stri
     `${published.length} models begin with ${prefix}: ${published.join(', ')}; give more digits`,
     { details: { candidates: published } },
   );
+}
+
+/** The ids of all published models. */
+export async function listPublished(store: ModelStore): Promise<string[]> {
+  const ids = (await store.list('')).filter((name) => MODEL_ID.test(name));
+  const sizes = await Promise.all(ids.map((id) => store.measure(modelFilePath(id, MANIFEST_FILE))));
+  return ids.filter((_, index) => sizes[index] !== undefined);
+}
+
+/** As recorded in its evaluation; undefined where it was never measured. Errors: 'model/damaged', 'evaluation/mismatch'. */
+export async function readMeasuredAccuracy(store: ModelStore, modelId: string): Promise<number | undefined> {
+  const path = modelFilePath(modelId, EVALUATION_FILE);
+  const bytes = await store.read(path);
+  if (bytes === undefined) return undefined;
+  const damaged = { code: 'model/damaged', advice: 'measure the model and publish it again' } as const;
+  return parseEvaluation(parseJson(bytes, path, { damaged, missing: damaged }), modelId).metrics?.accuracy;
 }
 
 /** The manifest of a model whose files are all there. Errors: 'store/unknown-model', 'store/damaged', 'model/damaged'. */

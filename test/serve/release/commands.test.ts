@@ -301,3 +301,66 @@ it('promotes no model that is too large for a Worker where Workers serve, and sa
   // A folder is served by Node, where there is room.
   expect((await promote(modelId)).status).toBe(0);
 });
+
+describe('list', () => {
+  it('shows what is published, what was measured of it, and which model answers', async () => {
+    await mkdir(store);
+    expect((await release(['list', '--store', store])).printed).toBe(`nothing is published in the store ${store}`);
+    await publish('first');
+    await publish('second');
+    await promote(second.modelId);
+    const { printed } = await release(['list', '--store', store]);
+    const rows = printed.split('\n').map((row) => row.trim().split(/ {2,}/));
+    expect(rows[0]).toEqual(['model', 'name', 'MB', 'accuracy']);
+    const [one, two] = [first, second].map(({ modelId, name, files }) => [
+      modelId.slice(0, 8),
+      name,
+      (files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) / 1e6).toFixed(2),
+      'not measured',
+    ]);
+    expect(rows).toHaveLength(3);
+    expect(rows).toContainEqual(one);
+    expect(rows).toContainEqual([...(two ?? []), 'champion of resnet18']);
+    const { printed: json } = await release(['list', '--store', store, '--json']);
+    for (const { modelId, name } of [first, second]) {
+      expect(JSON.parse(json)).toContainEqual(
+        expect.objectContaining({ modelId, name, isChampion: modelId === second.modelId }),
+      );
+    }
+  });
+});
+
+describe('promote', () => {
+  it('goes straight back to the shipped model', async () => {
+    await publish('first');
+    await promote(first.modelId);
+    const { status, printed } = await promote('shipped');
+    expect([status, printed]).toEqual([
+      0,
+      `the shipped model is the champion of resnet18 now: change 2\nit replaces model ${first.modelId.slice(0, 8)}`,
+    ]);
+    expect(await readPointer()).toMatchObject({ champion: null, seq: 2, previous: [first.modelId, null] });
+    expect((await promote('shipped')).printed).toBe(
+      'the shipped model is the champion of resnet18 already; nothing was changed',
+    );
+  });
+
+  it('says when nobody has measured what it promotes', async () => {
+    await publish('first');
+    const { status, reported } = await promote(first.modelId);
+    expect(status).toBe(0);
+    expect(reported).toContain(`nobody has measured tiny.first (${first.modelId.slice(0, 8)})`);
+  });
+
+  it('reads what it promotes: one changed bit in the weights, and nothing is changed', async () => {
+    await publish('first');
+    const shard = first.files.find(({ path }) => path.endsWith('.bin'))?.path ?? '';
+    const path = join(store, first.modelId, shard);
+    const bytes = await readFile(path);
+    bytes.writeUInt8(bytes.readUInt8(9) ^ 4, 9);
+    await writeFile(path, bytes);
+    const { status, reported } = await promote(first.modelId);
+    expect([status, reported]).toEqual([1, expect.stringMatching(/^model\/damaged: .*sha256/)]);
+    await expect(readPointer()).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+});
