@@ -5,6 +5,7 @@
 import type { z } from 'zod';
 import { API_LIMITS } from '../../shared/api.ts';
 import { ProductError, type RequestErrorCode } from '../../shared/errors.ts';
+import { ByteBlocks, gatherChunks } from './byte-blocks.ts';
 import { countFormParts } from './form-parts.ts';
 import { explainIssue, invalidRequest } from './invalid-request.ts';
 import { checkJsonShape } from './json-shape.ts';
@@ -113,13 +114,9 @@ interface BodyLimit {
 
 /** Errors: the limit's code, 'request/empty', 'request/aborted', 'request/timeout'. */
 export async function readBody(request: Pick<Request, 'body'>, limit: BodyLimit): Promise<Uint8Array<ArrayBuffer>> {
-  const chunks: Uint8Array[] = [];
-  let sizeBytes = 0;
-  for await (const chunk of readLimited(request, limit)) {
-    sizeBytes += chunk.length;
-    chunks.push(chunk);
-  }
-  return joinChunks(chunks, sizeBytes);
+  const body = new ByteBlocks();
+  for await (const chunk of readLimited(request, limit)) body.add(chunk);
+  return body.take();
 }
 
 /** Errors: the limit's code, 'request/empty', 'request/aborted', 'request/timeout'. */
@@ -176,16 +173,6 @@ async function readChunk(reader: ReadableStreamDefaultReader<Uint8Array>): Promi
   }
 }
 
-function joinChunks(chunks: readonly Uint8Array[], sizeBytes: number): Uint8Array<ArrayBuffer> {
-  const joined = new Uint8Array(sizeBytes);
-  let offset = 0;
-  for (const chunk of chunks) {
-    joined.set(chunk, offset);
-    offset += chunk.length;
-  }
-  return joined;
-}
-
 export interface FormLimits {
   maxBytes: number;
   /** A part takes much more memory than its bytes. */
@@ -195,10 +182,8 @@ export interface FormLimits {
 /** The parser reads the body itself, so that nobody else holds it meanwhile. */
 export async function parseForm(request: Request, { maxBytes, maxParts }: FormLimits): Promise<FormData> {
   const contentType = request.headers.get('content-type') ?? '';
-  const chunks = countFormParts(readLimited(request, { maxBytes, code: 'request/too-large' }), {
-    contentType,
-    maxParts,
-  });
+  const arriving = readLimited(request, { maxBytes, code: 'request/too-large' });
+  const chunks = countFormParts(gatherChunks(arriving), { contentType, maxParts });
   let failure: unknown;
   const body = new ReadableStream<Uint8Array>({
     async pull(controller) {
