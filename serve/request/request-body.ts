@@ -6,6 +6,7 @@ import type { z } from 'zod';
 import { API_LIMITS } from '../../shared/api.ts';
 import { ProductError, type RequestErrorCode } from '../../shared/errors.ts';
 import { ByteBlocks, gatherChunks } from './byte-blocks.ts';
+import { readBoundary, writeFormType } from './form-boundary.ts';
 import { countFormParts } from './form-parts.ts';
 import { explainIssue, invalidRequest } from './invalid-request.ts';
 import { checkJsonShape } from './json-shape.ts';
@@ -181,9 +182,9 @@ export interface FormLimits {
 
 /** The parser reads the body itself, so that nobody else holds it meanwhile. */
 export async function parseForm(request: Request, { maxBytes, maxParts }: FormLimits): Promise<FormData> {
-  const contentType = request.headers.get('content-type') ?? '';
+  const boundary = readBoundary(request.headers.get('content-type') ?? '');
   const arriving = readLimited(request, { maxBytes, code: 'request/too-large' });
-  const chunks = countFormParts(gatherChunks(arriving), { contentType, maxParts });
+  const chunks = countFormParts(gatherChunks(arriving), { boundary, maxParts });
   let failure: unknown;
   const body = new ReadableStream<Uint8Array>({
     async pull(controller) {
@@ -201,7 +202,7 @@ export async function parseForm(request: Request, { maxBytes, maxParts }: FormLi
     },
   });
   try {
-    return await new Response(body, { headers: { 'content-type': contentType } }).formData();
+    return await new Response(body, { headers: { 'content-type': writeFormType(boundary) } }).formData();
   } catch (cause) {
     if (failure !== undefined) throw failure;
     throw new ProductError(

@@ -5,20 +5,22 @@ import { writeTinyModel } from '../../support/tiny-model.ts';
 
 const MEBIBYTE = 1024 * 1024;
 
-async function readLines(chunks: Iterable<Uint8Array>): Promise<LabelledImage[]> {
+async function readLines(chunks: Iterable<Uint8Array<ArrayBuffer>>): Promise<LabelledImage[]> {
   const source = chunks[Symbol.iterator]();
-  const body = new ReadableStream<Uint8Array>({
+  const body = new ReadableStream<Uint8Array<ArrayBuffer>>({
     pull(controller) {
       const { value, done } = source.next();
       if (done === true) controller.close();
       else controller.enqueue(value);
     },
   });
-  const headers = { 'content-type': 'application/x-ndjson' };
-  const request = new Request('http://app.test/evaluate', { method: 'POST', headers, body, duplex: 'half' });
+  const init = { method: 'POST', headers: { 'content-type': 'application/x-ndjson' }, body, duplex: 'half' };
+  const request = new Request('http://app.test/evaluate', init);
   const manifest = await writeTinyModel(await makeTemporaryFolder());
   const limits = { images: 10, bytes: 16 * MEBIBYTE, running: 1 };
-  return Array.fromAsync(readLabelledImages(request, { manifest, limits }));
+  const images: LabelledImage[] = [];
+  for await (const image of readLabelledImages(request, { manifest, limits })) images.push(image);
+  return images;
 }
 
 function toLine(file: Uint8Array, label: number): string {
