@@ -7,7 +7,7 @@ const LARGEST_BLOCK = 64 * 1024;
  * Collects chunks in blocks of its own: a chunk is an object of more than a hundred bytes, also where a caller sends one
  * byte in each. What is added is copied once into a block, and once more when several blocks are joined.
  *
- * Memory   at most twice the bytes; joining adds them once more
+ * Memory   the bytes and at most 64 KiB, or as much again where that is less; joining adds the bytes once more
  */
 export class ByteBlocks {
   #full: Uint8Array<ArrayBuffer>[] = [];
