@@ -10,7 +10,14 @@ const KEY = /^[\w.~+/-]+=*$/;
 
 /** The operator's setting API_KEYS: keys with commas between them. Errors: 'server/setting'; no key is in a message. */
 export function parseApiKeys(text: string | undefined): readonly string[] {
-  if (text === undefined || text === '') return [];
+  if (text === undefined) return [];
+  // Of a secret that did not arrive, for example: who wrote it down did not mean to open the route.
+  if (text.trim() === '') {
+    throw new ProductError(
+      'server/setting',
+      'API_KEYS is set but has no key; keys with commas between them are expected, or no API_KEYS at all, so that everybody may evaluate',
+    );
+  }
   const keys = text.split(',').map((key) => key.trim());
   if (keys.every((key) => key.length >= SHORTEST_KEY && KEY.test(key))) return keys;
   throw new ProductError(

@@ -6,14 +6,20 @@ import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
 import { ProductError } from '../../shared/errors.ts';
 
-/** Routes that run a model, or compute as much. */
+/**
+ * Routes that run or load a model, or compute as much. Whether the server is ready is asked by who watches it, and only
+ * of the champion, which is loaded anyway: that is never limited.
+ */
 export const LIMITED_ROUTES = [
   '/classify',
   '/classify/json',
+  '/activations',
   '/activations/:layer',
   '/explain',
   '/evaluate',
   '/models/:a/compare/:b',
+  '/v2/models/:name/ready',
+  '/v2/models/:name/versions/:version/ready',
   '/v2/models/:name/infer',
   '/v2/models/:name/versions/:version/infer',
 ] as const;

@@ -1,4 +1,5 @@
 /** Who asks, for the rate limit: the address of the connection, or what the operator's own proxy says. */
+import { isIP } from 'node:net';
 import { getConnInfo } from '@hono/node-server/conninfo';
 import type { Context } from 'hono';
 import { ProductError } from '../../shared/errors.ts';
@@ -13,20 +14,39 @@ export function parseAddressHeader(text: string | undefined): string | undefined
   );
 }
 
-/** Without `header`, callers behind one proxy are one; with it and without a proxy, callers name themselves as they like. */
+/**
+ * Callers behind one proxy are one without `header`; with it and without a proxy, callers name themselves as they like. What
+ * is no address names nobody: then it is the connection's, which all such callers share.
+ */
 export function findClientAddress(context: Context, header: string | undefined): string {
   // The last address is the one that the nearest proxy has seen itself; those before were sent to it.
-  const told = header === undefined ? undefined : context.req.header(header)?.split(',').at(-1)?.trim();
-  return toNetwork(told || getConnInfo(context).remote.address || 'unknown');
+  const told = header === undefined ? undefined : context.req.header(header)?.split(',').at(-1);
+  return parseClient(told) ?? parseClient(getConnInfo(context).remote.address) ?? 'unknown';
 }
 
-/** Whoever has one IPv6 address has its whole /64 network. */
+/**
+ * One name for one client, however its address is written: an IPv4 address, or the /64 network of an IPv6 address, since
+ * whoever has one address of it has them all. Ports, brackets and zones do not count.
+ */
+export function parseClient(text: string | undefined): string | undefined {
+  const [, bracketed, plain] = /^\s*(?:\[([^\]]*)\](?::\d{1,5})?|([^\s[\]]+))\s*$/.exec(text ?? '') ?? [];
+  if (bracketed !== undefined) return isIP(bracketed) === 6 ? toNetwork(bracketed) : undefined;
+  if (plain === undefined) return undefined;
+  if (isIP(plain) === 6) return toNetwork(plain);
+  const address = plain.replace(/:\d{1,5}$/, '');
+  return isIP(address) === 4 ? address : undefined;
+}
+
+/** Of an IPv4 address in IPv6 (::ffff:a.b.c.d): that address. */
 function toNetwork(address: string): string {
-  const isMapped = /^::ffff:\d/i.test(address);
-  if (!address.includes(':') || isMapped) return address;
-  const [head = '', tail] = address.split('::');
+  const [head = '', tail = ''] = new URL(`http://[${address.replace(/%.*$/, '')}]`).hostname.slice(1, -1).split('::');
   const first = head === '' ? [] : head.split(':');
-  const last = tail === undefined || tail === '' ? [] : tail.split(':');
-  const zeros = tail === undefined ? 0 : Math.max(0, 8 - first.length - last.length);
-  return [...first, ...Array.from({ length: zeros }, () => '0'), ...last].slice(0, 4).join(':');
+  const last = tail === '' ? [] : tail.split(':');
+  const zeros = Array.from({ length: 8 - first.length - last.length }, () => '0');
+  const groups = [...first, ...zeros, ...last];
+  if (groups.slice(0, 6).join(':') !== '0:0:0:0:0:ffff') return groups.slice(0, 4).join(':');
+  return groups
+    .slice(6)
+    .flatMap((group) => [Number.parseInt(group, 16) >> 8, Number.parseInt(group, 16) & 255])
+    .join('.');
 }

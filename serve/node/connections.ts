@@ -57,12 +57,16 @@ export function createHttpServer({ fetch, observer, reportError, limits }: Conne
   return server;
 }
 
-/** Sockets with a request in work: an answer may be on its way. */
-const answering = new WeakSet<Socket>();
+/** By socket: requests in work, of which there are several where they are pipelined. Their answers may be on their way. */
+const answering = new WeakMap<Socket, number>();
 
 function trackAnswer({ socket }: IncomingMessage, outgoing: ServerResponse): void {
-  answering.add(socket);
-  outgoing.once('close', () => answering.delete(socket));
+  countAnswer(socket, 1);
+  outgoing.once('close', () => countAnswer(socket, -1));
+}
+
+function countAnswer(socket: Socket, change: 1 | -1): void {
+  answering.set(socket, (answering.get(socket) ?? 0) + change);
 }
 
 /** What is wrong with a request line or a host, which the adapter finds before the app is asked. */
@@ -83,7 +87,7 @@ interface ParserError extends Error {
 }
 
 function refuseConnection(error: ParserError, socket: Socket, observer: Required<Observer>): void {
-  if (!socket.writable || CALLER_LEFT.includes(error.code ?? '') || answering.has(socket)) {
+  if (!socket.writable || CALLER_LEFT.includes(error.code ?? '') || (answering.get(socket) ?? 0) > 0) {
     socket.destroy();
     return;
   }
@@ -91,7 +95,7 @@ function refuseConnection(error: ParserError, socket: Socket, observer: Required
   const lines = Object.entries({ ...headers, 'content-length': String(Buffer.byteLength(body)), connection: 'close' });
   const head = lines.map(([name, value]) => `${name}: ${value}\r\n`).join('');
   // One answer, whatever else arrives.
-  answering.add(socket);
+  countAnswer(socket, 1);
   socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${head}\r\n${body}`);
   // Closing at once would take the answer from a caller that still sends.
   setTimeout(() => socket.destroy(), FAREWELL_MS);
@@ -110,13 +114,18 @@ function explainParserError({ code, rawPacket }: ParserError): ProductError {
       `the request is not HTTP/1.1 (${code ?? 'unknown reason'}); send it again`,
     );
   }
-  const lineEnd = rawPacket?.indexOf('\r\n') ?? 0;
-  if (lineEnd === -1 || lineEnd > API_LIMITS.urlLength) return urlTooLong(undefined);
+  if (rawPacket !== undefined && hasLongUrl(rawPacket)) return urlTooLong(undefined);
   return new ProductError(
     'request/headers-too-large',
     `the URL and the headers have more than ${HEADER_BYTES} bytes; send fewer or shorter headers`,
     { details: { maxBytes: HEADER_BYTES } },
   );
+}
+
+/** Whether the packet begins with a request line that is too long; one that begins later may be any header's middle. */
+function hasLongUrl(packet: Buffer): boolean {
+  const [line = ''] = packet.toString('latin1').split('\r\n', 1);
+  return line.length > API_LIMITS.urlLength && /^[A-Z-]+ [/*h]/i.test(line);
 }
 
 function describeRefusal(error: unknown, observer: Required<Observer>) {

@@ -2,21 +2,19 @@
 import { ProductError } from '../../shared/errors.ts';
 
 interface CountOptions {
-  /** With the boundary, as HTTP writes it; where there is none, nothing is counted: the parser refuses the form. */
-  contentType: string;
+  /** Without the dashes before it. */
+  boundary: string;
   maxParts: number;
 }
 
 /** Hands on all chunks. Errors: 'request/too-many-files', and those of `chunks`. */
 export async function* countFormParts(
   chunks: AsyncIterable<Uint8Array>,
-  { contentType, maxParts }: CountOptions,
+  { boundary, maxParts }: CountOptions,
 ): AsyncGenerator<Uint8Array> {
-  const [, quoted, plain] = /;\s*boundary=(?:"([^"]+)"|([^;\s]+))/i.exec(contentType) ?? [];
-  const boundary = quoted ?? plain;
-  const counter = boundary === undefined ? undefined : createCounter(new TextEncoder().encode(`--${boundary}`));
+  const counter = createCounter(new TextEncoder().encode(`--${boundary}`));
   for await (const chunk of chunks) {
-    if (counter !== undefined && counter(chunk) > maxParts) {
+    if (counter(chunk) > maxParts) {
       throw new ProductError('request/too-many-files', `got a form of more than ${maxParts} parts; send fewer files`, {
         details: { maxParts },
       });

@@ -7,6 +7,7 @@ import { API_LIMITS } from '../../shared/api.ts';
 import { EVALUATION_MEDIA_TYPES } from '../../shared/evaluation-api.ts';
 import { ProductError } from '../../shared/errors.ts';
 import type { ModelManifest } from '../../shared/manifest.ts';
+import { ByteBlocks } from './byte-blocks.ts';
 import { explainIssue, invalidRequest } from './invalid-request.ts';
 import { decodeBase64, mediaTypeOf, parseForm, parseJson, readFile, readLimited } from './request-body.ts';
 
@@ -126,30 +127,24 @@ async function* readLines(request: Request, options: ReadOptions): AsyncGenerato
 
 /** Lines that are not empty, without their ends. */
 async function* splitLines(request: Request, maxBytes: number): AsyncGenerator<Uint8Array> {
-  let rest = new Uint8Array(0);
+  const rest = new ByteBlocks();
   for await (const chunk of readLimited(request, { maxBytes, code: 'request/too-large' })) {
     let start = 0;
     for (let end = chunk.indexOf(NEWLINE); end !== -1; end = chunk.indexOf(NEWLINE, start)) {
-      const line = join(rest, chunk.subarray(start, end));
-      rest = new Uint8Array(0);
+      rest.add(chunk.subarray(start, end));
+      const line = rest.take();
       start = end + 1;
       if (line.some((byte) => byte > SPACE)) yield line;
     }
-    rest = join(rest, chunk.subarray(start));
+    rest.add(chunk.subarray(start));
     if (rest.length > LONGEST_LINE) throw tooLarge(LONGEST_LINE);
   }
-  if (rest.some((byte) => byte > SPACE)) yield rest;
+  const line = rest.take();
+  if (line.some((byte) => byte > SPACE)) yield line;
 }
 
 const NEWLINE = 10;
 const SPACE = 32;
-
-function join(first: Uint8Array, second: Uint8Array): Uint8Array<ArrayBuffer> {
-  const joined = new Uint8Array(first.length + second.length);
-  joined.set(first);
-  joined.set(second, first.length);
-  return joined;
-}
 
 /** Of a form: its end, the labels, and some too many, so that the caller is told what is wrong with them. */
 const SPARE_PARTS = 16;

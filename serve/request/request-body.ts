@@ -5,6 +5,8 @@
 import type { z } from 'zod';
 import { API_LIMITS } from '../../shared/api.ts';
 import { ProductError, type RequestErrorCode } from '../../shared/errors.ts';
+import { ByteBlocks, gatherChunks } from './byte-blocks.ts';
+import { readBoundary, writeFormType } from './form-boundary.ts';
 import { countFormParts } from './form-parts.ts';
 import { explainIssue, invalidRequest } from './invalid-request.ts';
 import { checkJsonShape } from './json-shape.ts';
@@ -113,13 +115,9 @@ interface BodyLimit {
 
 /** Errors: the limit's code, 'request/empty', 'request/aborted', 'request/timeout'. */
 export async function readBody(request: Pick<Request, 'body'>, limit: BodyLimit): Promise<Uint8Array<ArrayBuffer>> {
-  const chunks: Uint8Array[] = [];
-  let sizeBytes = 0;
-  for await (const chunk of readLimited(request, limit)) {
-    sizeBytes += chunk.length;
-    chunks.push(chunk);
-  }
-  return joinChunks(chunks, sizeBytes);
+  const body = new ByteBlocks();
+  for await (const chunk of readLimited(request, limit)) body.add(chunk);
+  return body.take();
 }
 
 /** Errors: the limit's code, 'request/empty', 'request/aborted', 'request/timeout'. */
@@ -176,16 +174,6 @@ async function readChunk(reader: ReadableStreamDefaultReader<Uint8Array>): Promi
   }
 }
 
-function joinChunks(chunks: readonly Uint8Array[], sizeBytes: number): Uint8Array<ArrayBuffer> {
-  const joined = new Uint8Array(sizeBytes);
-  let offset = 0;
-  for (const chunk of chunks) {
-    joined.set(chunk, offset);
-    offset += chunk.length;
-  }
-  return joined;
-}
-
 export interface FormLimits {
   maxBytes: number;
   /** A part takes much more memory than its bytes. */
@@ -194,11 +182,9 @@ export interface FormLimits {
 
 /** The parser reads the body itself, so that nobody else holds it meanwhile. */
 export async function parseForm(request: Request, { maxBytes, maxParts }: FormLimits): Promise<FormData> {
-  const contentType = request.headers.get('content-type') ?? '';
-  const chunks = countFormParts(readLimited(request, { maxBytes, code: 'request/too-large' }), {
-    contentType,
-    maxParts,
-  });
+  const boundary = readBoundary(request.headers.get('content-type') ?? '');
+  const arriving = readLimited(request, { maxBytes, code: 'request/too-large' });
+  const chunks = countFormParts(gatherChunks(arriving), { boundary, maxParts });
   let failure: unknown;
   const body = new ReadableStream<Uint8Array>({
     async pull(controller) {
@@ -216,7 +202,7 @@ export async function parseForm(request: Request, { maxBytes, maxParts }: FormLi
     },
   });
   try {
-    return await new Response(body, { headers: { 'content-type': contentType } }).formData();
+    return await new Response(body, { headers: { 'content-type': writeFormType(boundary) } }).formData();
   } catch (cause) {
     if (failure !== undefined) throw failure;
     throw new ProductError(

@@ -173,6 +173,10 @@ test.each([
     { CLIENT_ADDRESS_HEADER: 'x: y' },
     'CLIENT_ADDRESS_HEADER is "x: y"; the name of a header is expected that your proxy sets, such as x-forwarded-for',
   ],
+  [
+    { API_KEYS: '' },
+    'API_KEYS is set but has no key; keys with commas between them are expected, or no API_KEYS at all, so that everybody may evaluate',
+  ],
 ])('refuses %o', async (environment, says) => {
   const { code, output } = await startCommand({ PORT: '0', ...environment }).ended;
   expect(code).toBe(1);

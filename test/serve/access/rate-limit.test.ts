@@ -96,6 +96,17 @@ describe('a server with RATE_LIMIT', () => {
     expect((await fetch(`${server.url}/classify`, { method: 'OPTIONS' })).status).toBe(204);
   });
 
+  test.each([
+    '/activations?model=shipped',
+    '/activations/layer1',
+    '/v2/models/resnet18/ready',
+    '/v2/models/resnet18/versions/champion/ready',
+  ])('limits %s, which may load a model', async (path) => {
+    const response = await ask('192.0.2.77', path);
+    expect(response.headers.get('ratelimit')).toMatch(/^"default";r=\d;/);
+    await response.arrayBuffer();
+  });
+
   test('behind a proxy, tells clients apart by the last address, and by networks for IPv6', async () => {
     const statusOf = async (client: string): Promise<number> => {
       const response = await ask(client);
@@ -106,9 +117,17 @@ describe('a server with RATE_LIMIT', () => {
       expect(await statusOf(`${invented}, 192.0.2.1`)).toBe(200);
     }
     expect(await statusOf('4.4.4.4, 192.0.2.1')).toBe(429);
+    for (const same of ['192.0.2.1:5000', '::ffff:192.0.2.1', '[::ffff:192.0.2.1]:80']) {
+      expect(await statusOf(same), same).toBe(429);
+    }
     expect(await statusOf('192.0.2.2')).toBe(200);
     for (const host of [':1', ':ffff:2', 'a:b:c:d']) expect(await statusOf(`2001:db8:0:7:${host}`)).toBe(200);
     expect(await statusOf('2001:db8:0:7::9')).toBe(429);
+    expect(await statusOf('[2001:0DB8::7:0:0:0:9]:443')).toBe(429);
     expect(await statusOf('2001:db8:0:8::9')).toBe(200);
+    // Names that are no addresses are those of one client, the connection's.
+    const unnamed = [];
+    for (const name of ['a', 'b', 'c', 'd', 'e']) unnamed.push(await statusOf(name));
+    expect(unnamed.at(-1)).toBe(429);
   });
 });

@@ -91,6 +91,32 @@ describe('what is no request', () => {
     expect(await readRefusal(connection)).toMatchObject({ status: 431, code: 'request/headers-too-large' });
   });
 
+  test('a long header in several packets is answered with 431, which names the URL and the headers', async () => {
+    const connection = await say('GET /healthz HTTP/1.1\r\nhost: a\r\nx: ');
+    for (let packet = 0; packet < 2; packet++) {
+      await new Promise((resolve) => setTimeout(resolve, 40));
+      connection.socket.write('x'.repeat(20_000));
+    }
+    const problem = await readRefusal(connection);
+    expect(problem).toMatchObject({ status: 431, code: 'request/headers-too-large' });
+    expect(problem.detail).toContain('the URL and the headers');
+  });
+
+  test('what follows a request whose answer is on its way is told nothing, also when another answer has ended', async () => {
+    const { socket, ended } = await open();
+    let answers = '';
+    socket.on('data', (data) => (answers += data.toString('latin1')));
+    const head = 'host: a\r\ncontent-type: application/octet-stream\r\ntransfer-encoding: chunked\r\n\r\n';
+    socket.write(`GET /healthz HTTP/1.1\r\nhost: a\r\n\r\nPOST /evaluate HTTP/1.1\r\n${head}`);
+    // 100 records of a class and 8 x 8 x 3 values.
+    const records = Buffer.alloc(100 * 193);
+    socket.write(Buffer.concat([Buffer.from(`${records.length.toString(16)}\r\n`), records, Buffer.from('\r\n')]));
+    await expect.poll(() => answers, { timeout: 20_000, interval: 5 }).toContain('"type":"start"');
+    socket.write('no length of a chunk\r\n');
+    const statuses = (await ended).match(/HTTP\/1\.1 \d+/g);
+    expect(statuses).toEqual(['HTTP/1.1 200', 'HTTP/1.1 200']);
+  });
+
   test('a URL that is longer than all headers may be is answered with 414', async () => {
     const connection = await say(`GET /${'x'.repeat(60_000)} HTTP/1.1\r\nhost: a\r\n\r\n`);
     expect(await readRefusal(connection)).toMatchObject({ status: 414, code: 'request/url-too-long' });
@@ -108,7 +134,7 @@ describe('what is no request', () => {
     const codes = new Set(refused.map(({ code }) => code));
     expect(codes).toEqual(new Set(['request/malformed', 'request/headers-too-large', 'request/url-too-long']));
     const text = await (await send('/metrics')).text();
-    expect(text).toContain('resnet_problems_total{code="request/headers-too-large"} 2');
+    expect(text).toContain('resnet_problems_total{code="request/headers-too-large"} 3');
   });
 });
 

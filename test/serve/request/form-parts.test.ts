@@ -10,9 +10,8 @@ async function count(
   async function* cut(): AsyncGenerator<Uint8Array> {
     for (let start = 0; start < bytes.length; start += chunkSize) yield bytes.subarray(start, start + chunkSize);
   }
-  const contentType = `multipart/form-data; charset=x; boundary=${options.boundary}`;
   let text = '';
-  for await (const chunk of countFormParts(cut(), { contentType, maxParts: options.maxParts })) {
+  for await (const chunk of countFormParts(cut(), options)) {
     text += new TextDecoder().decode(chunk);
   }
   return text;
@@ -22,7 +21,7 @@ const BODY = `--x-x\r\n\r\na-----b\r\n`.repeat(4) + '--x-x--\r\n';
 
 test.each([1, 2, 3, 4, 5, 7, 16, 1000])('delimiters are counted wherever chunks of %d bytes cut them', async (size) => {
   expect(await count(BODY, size, { boundary: 'x-x', maxParts: 5 })).toBe(BODY);
-  await expect(count(BODY, size, { boundary: '"x-x"', maxParts: 4 })).rejects.toMatchObject({
+  await expect(count(BODY, size, { boundary: 'x-x', maxParts: 4 })).rejects.toMatchObject({
     code: 'request/too-many-files',
   });
 });
@@ -34,8 +33,4 @@ test.each([
 ])('a boundary %j that repeats itself is counted as it is there', async (boundary, body, delimiters) => {
   expect(await count(body, 3, { boundary, maxParts: delimiters })).toBe(body);
   await expect(count(body, 3, { boundary, maxParts: delimiters - 1 })).rejects.toThrow('parts');
-});
-
-test('a form without a boundary is left to the parser', async () => {
-  expect(await count('----', 2, { boundary: '', maxParts: 0 })).toBe('----');
 });
