@@ -52,13 +52,14 @@ export interface AbstentionThresholds {
   roughness: { min: number; max: number };
 }
 
-/** The signs that there are; an answer with any of them is none. */
+/** The signs that there are; an answer with any of them is none, and what is NaN says that nothing is known. */
 export function findReasons(
   { score, roughness }: { score: number; roughness: number },
   thresholds: AbstentionThresholds,
 ): AbstentionReason[] {
   const reasons: AbstentionReason[] = [];
-  if (score < thresholds.threshold) reasons.push('unsure');
+  const isSure = score >= thresholds.threshold && !Number.isNaN(roughness);
+  if (!isSure) reasons.push('unsure');
   if (roughness < thresholds.roughness.min) reasons.push('too-smooth');
   if (roughness > thresholds.roughness.max) reasons.push('too-rough');
   return reasons;

@@ -4,6 +4,7 @@ import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { ProductError } from '../shared/errors.ts';
+import { networkFileOf } from '../shared/engine/network-file.ts';
 import { Shards } from '../shared/engine/shards.ts';
 import { MANIFEST_FILE } from '../shared/manifest.ts';
 import { buildLayerTable, listParameters } from '../shared/resnet.ts';
@@ -27,7 +28,8 @@ const splitSchema = z.object({ validationImages: z.int() });
  * Read a start: a checkpoint folder, the latest one of a run folder, or a model folder, which is all that is left of a run
  * once it is published.
  *
- * Errors   those of `readCheckpoint` and `readModel`; `checkpoint/mismatch` where it is not known what was held out
+ * Errors   those of `readCheckpoint` and `readModel`; `checkpoint/mismatch` where it is not known what was held out, or
+ *          there are no parameters
  */
 export async function readStartPoint(folder: string): Promise<StartPoint> {
   const isModel = await stat(path.join(folder, MANIFEST_FILE)).then(
@@ -47,7 +49,13 @@ async function startFromCheckpoint(folder: string): Promise<StartPoint> {
       `the configuration in ${place} does not say how many validation images were held out; start from a run of this program`,
     );
   }
-  const parameters = groups.get('parameters') ?? new Map<string, CheckpointTensor>();
+  const parameters = groups.get('parameters');
+  if (parameters === undefined || parameters.size === 0) {
+    throw new ProductError(
+      'checkpoint/mismatch',
+      `the checkpoint ${place} has no tensors in the group "parameters" (its groups: ${[...groups.keys()].join(', ') || 'none'}), so there is nothing to start from; start from a run of this program`,
+    );
+  }
   return {
     startsFrom: { run: header.run, step: header.step, parametersSha256: hashParameters(parameters) },
     parameters,
@@ -71,7 +79,7 @@ async function startFromModel(folder: string): Promise<StartPoint> {
       `the model in ${folder} does not say how many validation images were held out; run "npm run model -- card" with its run`,
     );
   }
-  const shards = Shards.of(topology.weightsManifest[0]?.weights ?? [], [weights]);
+  const shards = Shards.of(networkFileOf(topology).specs, [weights]);
   const named = listParameters(buildLayerTable(architecture)).map(({ name, shape }) => {
     const stored = shards.weights.get(name);
     if (stored === undefined) throw new Error(`internal: a verified model has no "${name}"`);

@@ -3,9 +3,14 @@ import { problemSchema, REQUEST_ID_HEADER, type Problem } from '../api.ts';
 
 /**
  * Codes of what no problem of the server tells: `unreachable`, nothing came or it broke off; `unexpected-answer`, the
- * answer is not what this version expects; `refused`, an error status in other words than the API's (a proxy's).
+ * answer is not what this version expects; `refused`, an error status in other words than the API's (a proxy's);
+ * `invalid-request`, nothing was sent.
  */
-export type ClientErrorCode = 'client/unreachable' | 'client/unexpected-answer' | 'client/refused';
+export type ClientErrorCode =
+  | 'client/unreachable'
+  | 'client/unexpected-answer'
+  | 'client/refused'
+  | 'client/invalid-request';
 
 /** As `type` and `code` of a problem, but open: a newer server may have codes that this client does not know. */
 const answeredProblemSchema = problemSchema.extend({ code: problemSchema.shape.type });
@@ -86,6 +91,18 @@ export function unreachable(cause: unknown): ApiError {
     code: 'client/unreachable',
     status: 0,
     title: 'The server does not answer',
+    cause,
+  });
+}
+
+/** The same request would fail again. */
+export function invalidRequest(cause: unknown): ApiError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  const message = `nothing was sent: ${reason}; check the headers of the client and the address that is asked for`;
+  return new ApiError(message, {
+    code: 'client/invalid-request',
+    status: 0,
+    title: 'The request cannot be made',
     cause,
   });
 }

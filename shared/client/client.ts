@@ -35,7 +35,7 @@ import {
   type ModelEvaluation,
 } from '../evaluation-api.ts';
 import { describeLabelled, readEvents, type EvaluationStep, type LabelledPictures } from './evaluation-stream.ts';
-import { ACTIVATION_READERS, readHeader, type ActivationForms } from './layer-answer.ts';
+import { ACTIVATION_READERS, readNumber, type ActivationForms } from './layer-answer.ts';
 import { toBlob, Transport, type Call, type ClientOptions, type Picture, type RequestOptions } from './transport.ts';
 
 /** Which model answers; without either the champion of the default channel. */
@@ -176,7 +176,7 @@ export class Client {
     }
     const answer = await this.#transport.read('explain', call);
     const numberOf = (header: keyof typeof EXPLANATION_HEADERS): number =>
-      Number(readHeader(answer, EXPLANATION_HEADERS[header]));
+      readNumber(answer, EXPLANATION_HEADERS[header]);
     return {
       picture: new Blob([answer.body], { type: 'image/png' }),
       class: numberOf('class'),
@@ -231,9 +231,10 @@ export class Client {
     return this.#transport.readJson('samples', sampleListSchema, options);
   }
 
-  /** The file of a sample of `listSamples`. */
+  /** The file of a sample of `listSamples`; its `url` begins at the root of the server, wherever that lies on its host. */
   async readSamplePicture({ url }: { url: string }, options: RequestOptions = {}): Promise<Blob> {
-    return new Blob([(await this.#transport.read(url, options)).body], { type: 'image/png' });
+    const answer = await this.#transport.read(url.replace(/^\//, ''), options);
+    return new Blob([answer.body], { type: 'image/png' });
   }
 
   /** What the server counts, as text for Prometheus. Errors: 'server/no-metrics' of one that counts nothing. */

@@ -54,7 +54,7 @@ export const ACTIVATION_READERS: { [Form in keyof ActivationForms]: (answer: Ans
     }
   },
   atlas: (answer) => {
-    const shape = readHeader(answer, ACTIVATION_HEADERS.shape).split(',').map(Number);
+    const shape = readList(answer, ACTIVATION_HEADERS.shape);
     const size = shape.reduce((product, each) => product * each, 1);
     const rangeBytes = (shape[0] ?? 0) * 8;
     if (answer.body.byteLength !== rangeBytes + size) {
@@ -69,26 +69,39 @@ export const ACTIVATION_READERS: { [Form in keyof ActivationForms]: (answer: Ans
   },
   png: (answer) => ({
     picture: new Blob([answer.body], { type: 'image/png' }),
-    min: Number(readHeader(answer, ACTIVATION_HEADERS.min)),
-    max: Number(readHeader(answer, ACTIVATION_HEADERS.max)),
-    columns: Number(readHeader(answer, ACTIVATION_HEADERS.columns)),
+    min: readNumber(answer, ACTIVATION_HEADERS.min),
+    max: readNumber(answer, ACTIVATION_HEADERS.max),
+    columns: readNumber(answer, ACTIVATION_HEADERS.columns),
     channels: readChannels(answer),
   }),
 };
 
+/** Errors: 'client/unexpected-answer' where it is missing or no finite number. */
+export function readNumber(answer: Answer, name: string): number {
+  const text = readHeader(answer, name);
+  const value = text === '' ? Number.NaN : Number(text);
+  if (!Number.isFinite(value)) throw unexpectedAnswer(`the header ${name} is no number: ${text}`, answer);
+  return value;
+}
+
 /** Errors: 'client/unexpected-answer' where it is missing. */
-export function readHeader(answer: Answer, name: string): string {
+function readHeader(answer: Answer, name: string): string {
   const value = answer.headers.get(name);
   if (value === null) throw unexpectedAnswer(`no header ${name}`, answer);
   return value;
 }
 
-/** `3,5,8-10` -> [3, 5, 8, 9, 10] */
 function readChannels(answer: Answer): number[] {
-  return readHeader(answer, ACTIVATION_HEADERS.channels)
-    .split(',')
-    .flatMap((part) => {
-      const [first = Number.NaN, last = first] = part.split('-').map(Number);
-      return Array.from({ length: last - first + 1 }, (_, index) => first + index);
-    });
+  return readList(answer, ACTIVATION_HEADERS.channels);
+}
+
+/** `3,5,8-10` -> [3, 5, 8, 9, 10]; no layer is a million wide. Errors: 'client/unexpected-answer'. */
+function readList(answer: Answer, name: string): number[] {
+  const text = readHeader(answer, name);
+  return text.split(',').flatMap((part) => {
+    const [, first = '', last = first] = /^(\d{1,6})(?:-(\d{1,6}))?$/.exec(part) ?? [];
+    const count = first === '' ? 0 : Number(last) - Number(first) + 1;
+    if (count < 1) throw unexpectedAnswer(`the header ${name} is no list of whole numbers: ${text}`, answer);
+    return Array.from({ length: count }, (_, index) => Number(first) + index);
+  });
 }

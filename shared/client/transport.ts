@@ -1,6 +1,6 @@
 /** Requests and answers before they mean anything: addresses, bodies, and every failure as an `ApiError`. */
 import type { z } from 'zod';
-import { parseJson, toApiError, unexpectedAnswer, unreachable } from './api-error.ts';
+import { invalidRequest, parseJson, toApiError, unexpectedAnswer, unreachable } from './api-error.ts';
 
 export interface ClientOptions {
   /** Sent with each request, for example an API key. */
@@ -55,21 +55,38 @@ export class Transport {
 
   /** A good answer whose body is not read yet. Errors: `ApiError`; the signal's reason. */
   async send(path: string, call: Call = {}): Promise<Response> {
-    const { signal, cache, method = 'GET', body = null, query = {}, contentType, headers } = call;
-    const url = new URL(path, this.#base);
-    for (const [name, value] of Object.entries(query)) {
-      if (value !== undefined) url.searchParams.set(name, String(value));
-    }
-    const request = new Request(url, {
-      method,
-      body,
-      headers: { ...this.#headers, ...headers, ...(contentType === undefined ? {} : { 'content-type': contentType }) },
-      ...(cache === undefined ? {} : { cache }),
-      ...(signal === undefined ? {} : { signal }),
-    });
-    const response = await guard(this.#fetch(request), signal);
+    const { signal } = call;
+    const request = this.#makeRequest(path, call);
+    // What is in the caller's hands may throw before it waits.
+    const response = await guard((async () => this.#fetch(request))(), signal);
     if (response.ok) return response;
     throw toApiError(await guard(response.text(), signal), response);
+  }
+
+  /** Errors: 'client/invalid-request'. */
+  #makeRequest(path: string, call: Call): Request {
+    const { signal, cache, method = 'GET', body = null, query = {}, contentType, headers } = call;
+    try {
+      const url = new URL(path, this.#base);
+      // The headers may hold a key, which is this server's alone.
+      if (url.origin !== this.#base.origin) throw new Error(`${url.origin} is not ${this.#base.origin}`);
+      for (const [name, value] of Object.entries(query)) {
+        if (value !== undefined) url.searchParams.set(name, String(value));
+      }
+      return new Request(url, {
+        method,
+        body,
+        headers: {
+          ...this.#headers,
+          ...headers,
+          ...(contentType === undefined ? {} : { 'content-type': contentType }),
+        },
+        ...(cache === undefined ? {} : { cache }),
+        ...(signal === undefined ? {} : { signal }),
+      });
+    } catch (cause) {
+      throw invalidRequest(cause);
+    }
   }
 
   async read(path: string, call: Call = {}): Promise<Answer> {

@@ -6,7 +6,7 @@ import type { GraphDefNode } from './graph-def.ts';
 import type { NetworkFile } from './network-file.ts';
 import type { Network } from './network.ts';
 import { parseNetwork, type Constant } from './parse-network.ts';
-import { countValues, locateWeights, WeightCopies, type StoredWeight } from './shards.ts';
+import { assertComplete, countValues, locateWeights, WeightCopies, type StoredWeight } from './shards.ts';
 
 /** The shards in their order, each once. */
 export type ShardStream = AsyncIterator<Uint8Array, unknown, undefined>;
@@ -21,7 +21,7 @@ export interface NetworkDraft {
 /** Thrown while parsing, and caught here: the graph depends on a constant that has not arrived. */
 class MissingConstant extends Error {}
 
-/** Errors: those of `parseNetwork`, and of the stream. */
+/** Errors: those of `parseNetwork`, and of the stream; `model/damaged` when that ends before the constants have come. */
 export async function draftNetwork({ nodes, specs }: NetworkFile, shards: ShardStream): Promise<NetworkDraft> {
   const weights = locateWeights(specs);
   const integers = new WeightCopies([...weights.values()].filter(({ isInteger }) => isInteger));
@@ -33,7 +33,13 @@ export async function draftNetwork({ nodes, specs }: NetworkFile, shards: ShardS
     } catch (error) {
       if (!(error instanceof MissingConstant)) throw error;
       const { done, value } = await shards.next();
-      if (done === true) throw new Error('internal: the shards have no such constant', { cause: error });
+      if (done === true) {
+        assertComplete(
+          weights,
+          read.reduce((sum, shard) => sum + shard.length, 0),
+        );
+        throw new Error('internal: the shards have no such constant', { cause: error });
+      }
       integers.add(value);
       read.push(value);
     }

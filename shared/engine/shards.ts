@@ -82,13 +82,7 @@ export class Shards {
 
   /** Nothing more comes. Errors: `model/damaged`. */
   end(): void {
-    const last = [...this.weights.values()].at(-1);
-    const described = last === undefined ? 0 : last.offset + last.size;
-    if (described === this.received) return;
-    throw new ProductError(
-      'model/damaged',
-      `the weights manifest describes ${described} bytes, the shards have ${this.received}; copy the model folder again`,
-    );
+    assertComplete(this.weights, this.received);
   }
 
   /** Copy `target.length` bytes from `offset` on. */
@@ -120,6 +114,17 @@ export class Shards {
       this.#letGo(chunk);
     });
   }
+}
+
+/** Held against all that the shards have. Errors: `model/damaged`. */
+export function assertComplete(weights: ReadonlyMap<string, StoredWeight>, received: number): void {
+  const last = [...weights.values()].at(-1);
+  const described = last === undefined ? 0 : last.offset + last.size;
+  if (described === received) return;
+  throw new ProductError(
+    'model/damaged',
+    `the weights manifest describes ${described} bytes, the shards have ${received}; copy the model folder again`,
+  );
 }
 
 /** Copies of some weights, taken while the shards pass by; the shards can go. */

@@ -104,6 +104,55 @@ describe('a failure of the client', () => {
     expect(await failureOf(page.evaluate({ records: new Uint8Array(1) }).next())).toMatchObject(unexpected);
   });
 
+  test.each([
+    ['a least value', { 'x-activation-min': 'none' }],
+    ['an empty greatest value', { 'x-activation-max': '' }],
+    ['columns', { 'x-activation-columns': 'NaN' }],
+    ['channels', { 'x-activation-channels': 'all' }],
+    ['no channels', { 'x-activation-channels': '' }],
+    ['channels that count down', { 'x-activation-channels': '5-3' }],
+  ])('says so when a picture of a layer comes with %s that cannot be read', async (_title, wrong) => {
+    const right = {
+      'x-activation-min': '-1',
+      'x-activation-max': '2.5e-1',
+      'x-activation-columns': '2',
+      'x-activation-channels': '0,3-4',
+    };
+    const sound = await (await answerWith(200, right, '')).readActivation('layer1', { format: 'png' });
+    expect(sound).toMatchObject({ min: -1, max: 0.25, columns: 2, channels: [0, 3, 4] });
+    const client = await answerWith(200, { ...right, ...wrong }, '');
+    const failure = await failureOf(client.readActivation('layer1', { format: 'png' }));
+    expect(failure).toMatchObject({ code: 'client/unexpected-answer', status: 200 });
+  });
+
+  test('says so when a picture of an explanation comes with numbers that are none', async () => {
+    const headers = Object.fromEntries(
+      ['class', 'min', 'max', 'limit'].map((name) => [`x-explanation-${name}`, 'unknown']),
+    );
+    const failure = await failureOf((await answerWith(200, headers, '')).explain({ format: 'png' }));
+    expect(failure).toMatchObject({ code: 'client/unexpected-answer', status: 200 });
+  });
+
+  test('is one of the client too where a header cannot be sent, and is not worth another try', async () => {
+    const client = new Client(server.url, { headers: { authorization: 'Bearer a\nb' } });
+    const failure = await failureOf(client.checkLiveness());
+    expect(failure).toBeInstanceOf(ApiError);
+    expect(failure).toMatchObject({ code: 'client/invalid-request', status: 0, isTemporary: false });
+    expect(failure).toMatchObject({ detail: expect.stringMatching(/^nothing was sent: .*check the headers/s) });
+  });
+
+  test('is one of the client too where the caller’s own fetch throws before it waits', async () => {
+    const cause = new Error('no binding');
+    const client = new Client(server.url, {
+      fetch: () => {
+        throw cause;
+      },
+    });
+    const failure = await failureOf(client.checkLiveness());
+    expect(failure).toBeInstanceOf(ApiError);
+    expect(failure).toMatchObject({ code: 'client/unreachable', cause });
+  });
+
   test('tells that an evaluation was cut off before its result', async () => {
     const start = { type: 'start', model: { id: 'a', name: 'a', channel: null, seq: null, mode: 'fast' }, total: 3 };
     const client = await answerWith(200, {}, `${JSON.stringify(start)}\n`);
@@ -125,4 +174,27 @@ test('a client asks below the path of its server, with its headers', async () =>
   await client.checkLiveness();
   expect(requests[0]?.url).toBe('https://example.test/resnet/healthz');
   expect(requests[0]?.headers.get('authorization')).toBe('Bearer key');
+});
+
+test('a client reads the picture of a sample below the path of its server, and gives its headers to no other', async () => {
+  const requests: Request[] = [];
+  const client = new Client('https://example.test/resnet/', {
+    headers: { authorization: 'Bearer key' },
+    fetch: async (request) => {
+      requests.push(request);
+      return new Response('file');
+    },
+  });
+  expect(await (await client.readSamplePicture({ url: '/samples/cat.png' })).text()).toBe('file');
+  expect(requests.map(({ url }) => url)).toEqual(['https://example.test/resnet/samples/cat.png']);
+  for (const url of [
+    'https://other.test/samples/cat.png',
+    '///other.test/cat.png',
+    '/\\\\other.test/cat.png',
+    'data:,a',
+  ]) {
+    const failure = await failureOf(client.readSamplePicture({ url }));
+    expect(failure).toMatchObject({ code: 'client/invalid-request', status: 0 });
+  }
+  expect(requests.length).toBe(1);
 });

@@ -27,10 +27,10 @@ for (let start = from; start < from + count; start += blockInputs) {
   const finding = await runner.checkLife(end - 1);
   if (finding !== undefined) tell({ type: 'finding', finding });
   lanes[0] = IDLE;
-  globalThis.gc?.();
   // What waits behind the answers happens.
   await sleep(0);
-  tell({ type: 'block', done: end - from, memory: sampleMemory() });
+  globalThis.gc?.();
+  tell({ type: 'block', done: end - from, memory: await sampleMemory() });
 }
 await server.end();
 tell({ type: 'end', statuses: runner.statuses });

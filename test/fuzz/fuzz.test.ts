@@ -3,11 +3,12 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { castDice } from './dice.ts';
 import { findFault, parseDocument, type ApiDocument } from './check-answer.ts';
 import { drawRequest } from './draw-request.ts';
-import { IDLE } from './fuzz-plan.ts';
+import { IDLE, type FuzzEvent } from './fuzz-plan.ts';
 import { startFuzzedServer, type FuzzedServer } from './fuzzed-server.ts';
 import { watchLanes } from './lane-watch.ts';
-import { findGrowth } from './memory-watch.ts';
+import { findMemoryFault, type MemorySample } from './memory-watch.ts';
 import { openRunner } from './run-inputs.ts';
+import { startFuzzWorker } from './start-fuzz-worker.ts';
 
 const SEED = 7;
 const INPUTS = 400;
@@ -52,9 +53,38 @@ describe('the fuzzer', () => {
 
   test('sees memory that grows behind the first tenth of a run, and not what comes and goes', () => {
     const flat = Array.from({ length: 40 }, (_, block) => ({ rss: 300 + (block % 3) * 20, heap: 40, wasm: 16 }));
-    expect(findGrowth(flat)).toBeUndefined();
+    expect(findMemoryFault(flat)).toBeUndefined();
     const leaking = flat.map((sample, block) => ({ ...sample, wasm: sample.wasm + block * 16 }));
-    expect(findGrowth(leaking)).toMatch(/^memory \(wasm\) grew from 64 to 640 MiB$/);
+    expect(findMemoryFault(leaking)).toMatch(/^memory \(wasm\) grew from 64 to 640 MiB$/);
+    expect(findMemoryFault(flat.map((sample) => ({ ...sample, wasm: 0 })))).toMatch(/^no WebAssembly memory is seen/);
+  });
+
+  test('sees the WebAssembly memory of the threads in which the server decodes and computes', async () => {
+    const lanes = new SharedArrayBuffer(Float64Array.BYTES_PER_ELEMENT);
+    const worker = startFuzzWorker({ seed: SEED, from: 0, count: 20, blockInputs: 10, lanes });
+    onTestFinished(() => void worker.terminate());
+    const samples = await new Promise<MemorySample[]>((resolve, reject) => {
+      const taken: MemorySample[] = [];
+      worker.on('error', reject);
+      worker.on('message', (event: FuzzEvent) => {
+        if (event.type === 'block') taken.push(event.memory);
+        if (event.type === 'end') resolve(taken);
+      });
+    });
+    expect(samples.length).toBe(2);
+    for (const { wasm } of samples) expect(wasm).toBeGreaterThan(1);
+  });
+
+  test('tells all that the server reports, and every input that may have caused it', async () => {
+    const runner = await openRunner(server, { seed: SEED });
+    const running = [runner.run(1), runner.run(2)];
+    server.reported.push(new Error('the first'), new Error('the second'));
+    const found = (await Promise.all(running)).filter((finding) => finding !== undefined);
+    expect(found.map(({ suspects }) => suspects)).toEqual([[1, 2]]);
+    expect(found[0]?.fault).toMatch(/^the server reports Error: the first\n.*\nand Error: the second\n/s);
+    server.reported.push(new Error('after the last input'));
+    expect((await runner.checkLife(3))?.fault).toMatch(/after the last input/);
+    expect(await runner.checkLife(3)).toBeUndefined();
   });
 });
 

@@ -6,11 +6,11 @@
  * `--seed S --only INDEX` repeats it. Ends with 1 when it finds anything.
  */
 import { parseArgs } from 'node:util';
-import { Worker } from 'node:worker_threads';
 import { drawRequest } from './draw-request.ts';
-import { IDLE, type FuzzEvent, type FuzzPlan } from './fuzz-plan.ts';
+import { IDLE, type FuzzEvent } from './fuzz-plan.ts';
 import { watchLanes } from './lane-watch.ts';
-import { findGrowth, type MemorySample } from './memory-watch.ts';
+import { findMemoryFault, type MemorySample } from './memory-watch.ts';
+import { startFuzzWorker } from './start-fuzz-worker.ts';
 
 /** Inputs between two looks at life and memory. */
 const BLOCK_INPUTS = 1000;
@@ -31,23 +31,18 @@ async function main(): Promise<number> {
   const samples: MemorySample[] = [];
   const faults: string[] = [];
   let statuses: ReadonlyMap<number, number> = new Map();
-  const report = (fault: string, index?: number): void => {
+  const report = (fault: string, indices: readonly number[] = []): void => {
     faults.push(fault);
     console.log(`FOUND  ${fault}`);
-    if (index !== undefined) console.log(`       npm run fuzz -- --seed ${seed} --only ${index}`);
+    for (const index of indices) console.log(`       npm run fuzz -- --seed ${seed} --only ${index}`);
   };
 
   const lanes = new SharedArrayBuffer(LANES * Float64Array.BYTES_PER_ELEMENT);
-  const plan: FuzzPlan = { seed, from, count, blockInputs: BLOCK_INPUTS, lanes };
-  const worker = new Worker(new URL('fuzz-worker.ts', import.meta.url), {
-    workerData: plan,
-    // Most of what a request leaves is young: this spares a third of the time.
-    resourceLimits: { maxYoungGenerationSizeMb: 96 },
-  });
+  const worker = startFuzzWorker({ seed, from, count, blockInputs: BLOCK_INPUTS, lanes });
   const inWork = (): string => [...new Float64Array(lanes)].filter((index) => index !== IDLE).join(', ');
   await new Promise<void>((resolve) => {
     const watch = watchLanes(lanes, PATIENCE_MS, (index) => {
-      report(`input ${index} has no answer after ${PATIENCE_MS} ms`, index);
+      report(`input ${index} has no answer after ${PATIENCE_MS} ms`, [index]);
       resolve();
     });
     worker.on('error', (error) => report(`a crash with the inputs ${inWork()} in work: ${error.stack}`));
@@ -59,8 +54,8 @@ async function main(): Promise<number> {
     worker.on('message', (event: FuzzEvent) => {
       if (event.type === 'end') ({ statuses } = event);
       else if (event.type === 'finding') {
-        const { index, request, fault } = event.finding;
-        report(`input ${index} (${request.kind}: ${request.method} ${request.path}): ${fault}`, index);
+        const { index, request, fault, suspects } = event.finding;
+        report(`input ${index} (${request.kind}: ${request.method} ${request.path}): ${fault}`, suspects);
         if (faults.length >= MOST_FINDINGS) resolve();
       } else if (event.type === 'block') {
         samples.push(event.memory);
@@ -72,8 +67,8 @@ async function main(): Promise<number> {
   });
   await worker.terminate();
 
-  const growth = findGrowth(samples);
-  if (growth !== undefined) report(growth);
+  const memoryFault = findMemoryFault(samples);
+  if (memoryFault !== undefined) report(memoryFault);
   const counts = [...statuses].toSorted(([a], [b]) => a - b).map(([status, each]) => `${status}: ${each}`);
   console.log(`answers by status: ${counts.join(', ')}`);
   console.log(`seed ${seed}, inputs ${from} to ${from + count - 1}: ${faults.length} findings in ${sinceStart()} s`);

@@ -1,7 +1,7 @@
-/** Inputs one after the other to one server, and a good picture after every few: it is answered as it was at first. */
+/** Inputs to one server, several at once where the caller wants it, and a good picture after every few: it is answered as it was at first. */
 import { inspect } from 'node:util';
 import { encodePng } from '../../shared/image/png-encode.ts';
-import { findFault, parseDocument, type Answer, type ApiDocument } from './check-answer.ts';
+import { findFault, parseDocument, type Answer } from './check-answer.ts';
 import { castDice } from './dice.ts';
 import { drawRequest, type FuzzRequest } from './draw-request.ts';
 import type { FuzzedServer } from './fuzzed-server.ts';
@@ -12,6 +12,8 @@ export interface Finding {
   index: number;
   request: Pick<FuzzRequest, 'kind' | 'method' | 'path'>;
   fault: string;
+  /** Inputs that may have caused it: what the server reports is of any that was in work. */
+  suspects: readonly number[];
 }
 
 /** One input in so many goes through the socket; the others are given to the app as they are. */
@@ -31,15 +33,25 @@ export async function openRunner(server: FuzzedServer, { seed }: { seed: number 
   const sound = await drawSoundRequests();
   const expected = await Promise.all(sound.map((request) => ask(server, request)));
   const statuses = new Map<number, number>();
+  const inWork = new Set<number>();
   return {
     statuses,
     async run(index) {
       const request = drawRequest(seed, index);
-      const answer = await ask(server, request, {
-        overSocket: index % SOCKET_INPUTS === 0,
-      });
-      statuses.set(answer.status, (statuses.get(answer.status) ?? 0) + 1);
-      return judge({ index, request, fault: findAnyFault({ server, document, request, answer }) });
+      inWork.add(index);
+      try {
+        const answer = await ask(server, request, { overSocket: index % SOCKET_INPUTS === 0 });
+        statuses.set(answer.status, (statuses.get(answer.status) ?? 0) + 1);
+        const [fault, reports] = [findFault(document, request, answer), takeReports(server)];
+        return judge({
+          index,
+          request,
+          faults: [fault, reports],
+          suspects: reports === undefined ? [index] : [...inWork],
+        });
+      } finally {
+        inWork.delete(index);
+      }
     },
     async checkLife(index) {
       for (const [place, request] of sound.entries()) {
@@ -48,7 +60,7 @@ export async function openRunner(server: FuzzedServer, { seed }: { seed: number 
         const fault = isSame
           ? undefined
           : `a sound request is answered with ${answer.status} ${answer.body.slice(0, 300)}`;
-        const finding = judge({ index, request, fault });
+        const finding = judge({ index, request, faults: [fault, takeReports(server)], suspects: [index] });
         if (finding !== undefined) return finding;
       }
       return undefined;
@@ -56,31 +68,22 @@ export async function openRunner(server: FuzzedServer, { seed }: { seed: number 
   };
 }
 
-interface Judged {
-  server: FuzzedServer;
-  document: ApiDocument;
-  request: FuzzRequest;
-  answer: Answer;
+/** All that the server has reported since this was last asked. */
+function takeReports(server: FuzzedServer): string | undefined {
+  const reports = server.reported.splice(0).map((reported) => inspect(reported).slice(0, 1500));
+  return reports.length === 0 ? undefined : `the server reports ${reports.join('\nand ')}`;
 }
 
-function findAnyFault({ server, document, request, answer }: Judged): string | undefined {
-  const [reported] = server.reported.splice(0);
-  if (reported === undefined) return findFault(document, request, answer);
-  return `the server reports ${inspect(reported).slice(0, 1500)}`;
+interface Judged extends Pick<Finding, 'index' | 'suspects'> {
+  request: FuzzRequest;
+  faults: readonly (string | undefined)[];
 }
 
-function judge({
-  index,
-  request,
-  fault,
-}: {
-  index: number;
-  request: FuzzRequest;
-  fault: string | undefined;
-}): Finding | undefined {
-  if (fault === undefined) return undefined;
+function judge({ index, request, faults, suspects }: Judged): Finding | undefined {
+  const found = faults.filter((fault) => fault !== undefined);
+  if (found.length === 0) return undefined;
   const { kind, method, path } = request;
-  return { index, request: { kind, method, path: path.slice(0, 300) }, fault };
+  return { index, request: { kind, method, path: path.slice(0, 300) }, fault: found.join('\n'), suspects };
 }
 
 async function ask(server: FuzzedServer, request: FuzzRequest, { overSocket = false } = {}): Promise<Answer> {

@@ -1,5 +1,5 @@
 /** A server and a promotion without end, killed at any moment: the store is whole, and says the old model or the new. */
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { openFolderStore } from '../../serve/node/folder-store.ts';
@@ -17,10 +17,19 @@ const LONGEST_MS = 200;
 export interface KillResult {
   servers: number;
   promotions: number;
+  /** Servers that went on, and then answered with what the pointer said at the end of the promotions. */
+  followed: number;
   /** Of the pointer, at the end. */
   seq: number;
   answers: number;
 }
+
+/** What is killed, turn by turn. */
+const TURNS = [
+  { isServerKilled: true, isPromotionKilled: true },
+  { isServerKilled: true, isPromotionKilled: false },
+  { isServerKilled: false, isPromotionKilled: true },
+] as const;
 
 /** Kills both, or one of them, in turns. Throws at the first thing that is wrong. */
 export async function killAtRandom(
@@ -38,30 +47,33 @@ export async function killAtRandom(
   },
 ): Promise<KillResult> {
   const settings = { MODEL_STORE: models.store, POINTER_TTL_MS: '0', ...environment };
-  const result: KillResult = { servers: 0, promotions: 0, seq: 0, answers: 0 };
+  const result: KillResult = { servers: 0, promotions: 0, followed: 0, seq: 0, answers: 0 };
   let server: ServerProcess | undefined;
   try {
-    while (result.servers + result.promotions < kills) {
+    for (let turn = 0; result.servers + result.promotions < kills; turn++) {
+      const { isServerKilled, isPromotionKilled } = TURNS[turn % TURNS.length] ?? TURNS[0];
       server ??= await startServerProcess(settings);
       const promoting = await startPromoting(models);
       const asking = askUntilItEnds(server.url, models, body);
       await new Promise((resolve) => setTimeout(resolve, random.next() * LONGEST_MS));
-      const isServerKilled = (result.servers + result.promotions) % 2 === 0;
       if (isServerKilled) {
         await server.end('SIGKILL');
         server = undefined;
         result.servers += 1;
       }
-      promoting.child.kill('SIGKILL');
-      await promoting.ended;
-      result.promotions += 1;
-      if (promoting.reported() !== '') throw new Error(promoting.reported());
-      result.answers += await asking.stop();
+      // Where the promotions go on, the next server starts while they do.
+      if (!isPromotionKilled) server ??= await startServerProcess(settings);
+      await promoting.end(isPromotionKilled ? 'SIGKILL' : 'SIGTERM');
+      if (isPromotionKilled) result.promotions += 1;
+      const { answers, cut } = await asking.stop();
+      if (cut !== undefined && !isServerKilled) throw new Error('a server that went on gave no answer', { cause: cut });
+      result.answers += answers;
       const { seq, champion } = await checkStore(models, result.seq);
       result.seq = seq;
       // Whoever starts now serves what the pointer says.
       server ??= await startServerProcess(settings);
       await expectChampion(server, models, { champion, body });
+      if (!isServerKilled) result.followed += 1;
     }
   } finally {
     await server?.end('SIGKILL');
@@ -69,27 +81,40 @@ export async function killAtRandom(
   return result;
 }
 
-async function startPromoting({ store, ids }: TwoModels): Promise<{
-  child: ChildProcess;
-  ended: Promise<unknown>;
-  reported: () => string;
-}> {
+interface Promoting {
+  /** At once, or with SIGTERM after the promotion that is under way. Throws what went wrong in any of them. */
+  end(signal: 'SIGKILL' | 'SIGTERM'): Promise<void>;
+}
+
+async function startPromoting({ store, ids }: TwoModels): Promise<Promoting> {
   const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', FOREVER, store, ...ids], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  let text = '';
-  child.stderr.on('data', (data: Buffer) => (text += data.toString()));
-  const ended = once(child, 'close');
+  let reported = '';
+  child.stderr.on('data', (data: Buffer) => (reported += data.toString()));
+  const ended = once(child, 'close') as Promise<[status: number | null, signal: string | null]>;
   await Promise.race([once(child.stdout, 'data'), ended]);
-  return { child, ended, reported: () => text };
+  return {
+    async end(signal) {
+      child.kill(signal);
+      const [status, killedBy] = await ended;
+      const isRight = signal === 'SIGKILL' ? killedBy === 'SIGKILL' : status === 0;
+      if (reported !== '' || !isRight) throw new Error(`promotions ended with ${status ?? killedBy}: ${reported}`);
+    },
+  };
 }
 
-function askUntilItEnds(url: string, models: TwoModels, body: Uint8Array): { stop: () => Promise<number> } {
-  const work = { isOver: false, answers: 0 };
+interface Asking {
+  /** How many answers there were, and why there was no more of them before this. */
+  stop(): Promise<{ answers: number; cut: unknown }>;
+}
+
+function askUntilItEnds(url: string, models: TwoModels, body: Uint8Array): Asking {
+  const work: { isOver: boolean; answers: number; cut: unknown } = { isOver: false, answers: 0, cut: undefined };
   const asking = (async () => {
     while (!work.isOver) {
       // A server that was killed cuts its connections: that is no answer, and not a wrong one.
-      const answer = await post(`${url}/classify`, body).catch(() => undefined);
+      const answer = await post(`${url}/classify`, body).catch((error: unknown) => void (work.cut = error));
       if (answer === undefined) return;
       const fault = models.judge(answer);
       if (fault !== undefined) throw new Error(fault);
@@ -101,7 +126,7 @@ function askUntilItEnds(url: string, models: TwoModels, body: Uint8Array): { sto
     async stop() {
       work.isOver = true;
       await asking;
-      return work.answers;
+      return work;
     },
   };
 }

@@ -54,12 +54,30 @@ export function judgeOverload(judge: LoadOptions['judge']): LoadOptions['judge']
   };
 }
 
+/**
+ * Bytes of resident memory that a run may add behind its second tenth, when all threads have their models and buffers:
+ * V8 and the allocator take and give back tens of megabytes, and a model that is not let go of in a swap is more.
+ */
+const RESIDENT_GROWTH_BYTES = 96e6;
+const LEAST_LOOKS = 10;
+
+/** Between the most in the second tenth and the least in the last one, so that what comes and goes is no growth. */
+export function findGrowth({ resident }: { resident: readonly number[] }): string | undefined {
+  if (resident.length < LEAST_LOOKS) return `${resident.length} looks at the memory are too few to judge it`;
+  const tenth = Math.floor(resident.length / 10);
+  const before = Math.max(...resident.slice(tenth, 2 * tenth));
+  const after = Math.min(...resident.slice(-tenth));
+  if (after - before <= RESIDENT_GROWTH_BYTES) return undefined;
+  const [from, to, most] = [before, after, RESIDENT_GROWTH_BYTES].map((bytes) => Math.round(bytes / 1e6));
+  return `resident memory grew from ${from} MB in the second tenth to ${to} MB in the last; ${most} MB more are allowed`;
+}
+
 export function describeLoad(
   name: string,
   { sent, byStatus, faultCount, latencies, resident }: OpenLoopResult & { resident: readonly number[] },
 ): string {
   const [p50, p95, p99] = [0.5, 0.95, 0.99].map((share) => percentileOf(latencies, share).toFixed(0));
   const megabytes = resident.map((bytes) => Math.round(bytes / 1e6));
-  const tenth = megabytes[Math.floor(megabytes.length / 10)];
-  return `${name}: ${sent} sent, ${JSON.stringify(byStatus)}, ${faultCount} wrong; p50 ${p50} ms, p95 ${p95} ms, p99 ${p99} ms; resident MB: ${tenth} after a tenth, ${megabytes.at(-1)} at the end, ${Math.max(...megabytes)} at most`;
+  const fifth = megabytes[Math.floor(megabytes.length / 5)];
+  return `${name}: ${sent} sent, ${JSON.stringify(byStatus)}, ${faultCount} wrong; p50 ${p50} ms, p95 ${p95} ms, p99 ${p99} ms; resident MB: ${fifth} after a fifth, ${megabytes.at(-1)} at the end, ${Math.max(...megabytes)} at most`;
 }

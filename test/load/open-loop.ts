@@ -78,9 +78,14 @@ export function percentileOf(sorted: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
 }
 
+/** A request that is never answered is a fault too; one above the limit waits for a connection first. */
+const ANSWER_PATIENCE_MS = 120_000;
+
 export function post(url: string, body: Uint8Array, agent?: Agent): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const outgoing = request(url, { method: 'POST', agent, headers: { 'content-length': body.length } }, (incoming) => {
+    const signal = AbortSignal.timeout(ANSWER_PATIENCE_MS);
+    const headers = { 'content-length': body.length };
+    const outgoing = request(url, { method: 'POST', agent, signal, headers }, (incoming) => {
       const parts: Buffer[] = [];
       incoming.on('data', (part: Buffer) => parts.push(part));
       incoming.on('error', reject);

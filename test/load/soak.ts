@@ -3,51 +3,34 @@
  * is wrong. The suite has the same in small (soak.test.ts).
  *
  *   --only PART       load, swaps or kills (default: all)
- *   --clients N       (default 64)      --seconds N   below the limit, a third of it above (default 60)
- *   --swaps N         (default 200)     --kills N     (default 100)
+ *   --clients N       (default 64)      --seconds N   below the limit, a third of it above (default 60, least 30)
+ *   --swaps N         (default 200, least 10)         --kills N     (default 100)
  *   --rate N          requests a second below the limit (default: half of what the server can do)
  *   --first DIR, --second DIR   model folders (default: the shipped one, and one of its form with random weights)
  */
 import { mkdtempSync, readdirSync, readFileSync } from 'node:fs';
 import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { parseManifest } from '../../shared/manifest.ts';
 import { createRandom } from '../../train/random.ts';
 import { writeTinyModel } from '../support/tiny-model.ts';
 import { killAtRandom } from './kill-proof.ts';
-import { describeLoad, judgeOverload, measureCapacity, sendAndWatch } from './load-proof.ts';
+import { describeLoad, findGrowth, judgeOverload, measureCapacity, sendAndWatch } from './load-proof.ts';
 import { startServerProcess } from './server-process.ts';
+import { parseSoakOptions } from './soak-options.ts';
 import { swapUnderLoad } from './swap-proof.ts';
 import { publishTwoModels } from './two-models.ts';
 
-const { values: flags } = parseArgs({
-  options: {
-    only: { type: 'string' },
-    clients: { type: 'string', default: '64' },
-    seconds: { type: 'string', default: '60' },
-    swaps: { type: 'string', default: '200' },
-    kills: { type: 'string', default: '100' },
-    rate: { type: 'string' },
-    first: { type: 'string' },
-    second: { type: 'string' },
-  },
-});
-const clients = Number(flags.clients);
+const { parts, clients, seconds, swaps, kills, rate, ...folders } = parseSoakOptions(process.argv.slice(2));
 const body = readFileSync('web/public/samples/automobile-red.png');
 const shipped = readdirSync('serve/models').find((name) => name.length === 64) ?? '';
-const first = flags.first ?? join('serve/models', shipped);
-const models = await publishTwoModels([first, flags.second ?? (await makeSecond(first))], body);
+const first = folders.first ?? join('serve/models', shipped);
+const models = await publishTwoModels([first, folders.second ?? (await makeSecond(first))], body);
 console.log(
   `${cpus()[0]?.model ?? 'unknown CPU'}, ${availableParallelism()} cores, Node ${process.version}; models ${models.ids.map((id) => id.slice(0, 8)).join(' and ')}; one picture, POST /classify`,
 );
-if (isWanted('load')) await proveLoad();
-if (isWanted('swaps')) await proveSwaps();
-if (isWanted('kills')) await proveKills();
-
-function isWanted(part: string): boolean {
-  return flags.only === undefined || flags.only === part;
-}
+const proofs = { load: proveLoad, swaps: proveSwaps, kills: proveKills };
+for (const part of parts) await proofs[part]();
 
 /** As large as the first, and sure to answer differently. */
 async function makeSecond(folder: string): Promise<string> {
@@ -62,13 +45,13 @@ async function makeSecond(folder: string): Promise<string> {
 async function proveLoad(): Promise<void> {
   const server = await startServerProcess({ MODEL_STORE: models.store });
   const capacity = await measureCapacity(server, { body, clients, seconds: 5 });
-  const below = flags.rate === undefined ? Math.max(1, Math.floor(capacity / 2)) : Number(flags.rate);
+  const below = rate ?? Math.max(1, Math.floor(capacity / 2));
   console.log(`${capacity.toFixed(1)} answers/s with ${clients} callers that wait for each`);
   const calm = await sendAndWatch(server, {
     body,
     clients,
     perSecond: below,
-    seconds: Number(flags.seconds),
+    seconds,
     judge: models.judge,
   });
   console.log(describeLoad(`${below} requests/s, ${clients} clients`, calm));
@@ -77,7 +60,7 @@ async function proveLoad(): Promise<void> {
     body,
     clients: clients * 8,
     perSecond: above,
-    seconds: Number(flags.seconds) / 3,
+    seconds: seconds / 3,
     judge: judgeOverload(models.judge),
   });
   console.log(describeLoad(`${above} requests/s, ${clients * 8} clients`, flood));
@@ -85,24 +68,31 @@ async function proveLoad(): Promise<void> {
   console.log(describeLoad(`${below} requests/s again`, after));
   await server.end('SIGTERM');
   requireNone('load', [...calm.faults, ...flood.faults, ...after.faults]);
+  requireNone(
+    'load',
+    [calm, flood].map(findGrowth).filter((fault) => fault !== undefined),
+  );
   if (flood.byStatus['503'] === undefined) requireNone('load', ['nothing was refused above the limit']);
 }
 
 async function proveSwaps(): Promise<void> {
   const server = await startServerProcess({ MODEL_STORE: models.store, POINTER_TTL_MS: '0' });
-  const perSecond = Number(flags.rate ?? 20);
-  const swaps = Number(flags.swaps);
+  const perSecond = rate ?? 20;
   const result = await swapUnderLoad(server, models, { body, swaps, perSecond, clients });
   console.log(describeLoad(`${swaps} swaps in ${result.seconds.toFixed(0)} s at ${perSecond} requests/s`, result));
   await server.end('SIGTERM');
-  requireNone('swaps', [...result.faults, ...(/error/i.test(server.output) ? [server.output] : [])]);
+  const growth = findGrowth(result);
+  requireNone('swaps', [
+    ...result.faults,
+    ...(growth === undefined ? [] : [growth]),
+    ...(/error/i.test(server.output) ? [server.output] : []),
+  ]);
 }
 
 async function proveKills(): Promise<void> {
-  const kills = Number(flags.kills);
   const result = await killAtRandom(models, { body, kills, random: createRandom(11), environment: {} });
   console.log(
-    `${result.servers} kills of the server and ${result.promotions} of a promotion: the store was whole each time, ${result.seq} changes without a gap; ${result.answers} answers meanwhile, none wrong`,
+    `${result.servers} kills of the server and ${result.promotions} of a promotion: the store was whole each time, a server that went on followed the pointer ${result.followed} times, ${result.seq} changes without a gap; ${result.answers} answers meanwhile, none wrong`,
   );
 }
 

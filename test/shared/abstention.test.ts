@@ -13,6 +13,12 @@ describe('scoreCertainty', () => {
   });
 });
 
+it.each(['probability', 'energy'] as const)('a model that puts out NaN does not know by its %s', (score) => {
+  const certainty = scoreCertainty([1, Number.NaN, 3], score, 1);
+  const thresholds = { threshold: 0.1, roughness: { min: 0, max: 255 } };
+  expect(findReasons({ score: certainty, roughness: 10 }, thresholds)).toEqual(['unsure']);
+});
+
 describe('measureRoughness', () => {
   it('is the mean difference of all neighbours, channel by channel', () => {
     // Beside: 4 and 4; below: 10 and 2. The other channel is flat.
@@ -41,6 +47,9 @@ describe('findThresholds', () => {
     [{ score: 39.9, roughness: 994 }, ['unsure']],
     [{ score: 100, roughness: 4.9 }, ['too-smooth']],
     [{ score: 0, roughness: 995 }, ['unsure', 'too-rough']],
+    [{ score: Number.NaN, roughness: 100 }, ['unsure']],
+    [{ score: Number.NaN, roughness: 995 }, ['unsure', 'too-rough']],
+    [{ score: 100, roughness: Number.NaN }, ['unsure']],
   ])('judges %j as %j', (image, reasons) => {
     expect(findReasons(image, thresholds)).toEqual(reasons);
   });

@@ -94,6 +94,18 @@ describe('readStartPoint', () => {
     await expect(readStartPoint(run)).rejects.toMatchObject({ code: 'checkpoint/mismatch' });
   });
 
+  it.each([
+    ['no parameters', new Map([['velocity', tinyModelSource().weights]]), 'its groups: velocity'],
+    ['an empty group of them', new Map([['parameters', new Map()]]), 'its groups: parameters'],
+  ])('refuses a checkpoint that has %s', async (_title, groups, named) => {
+    const run = join(await makeTemporaryFolder(), 'run');
+    await writeTinyCheckpoint(run, { header: { config: { validationImages: 12 } }, groups });
+    await expect(readStartPoint(run)).rejects.toMatchObject({
+      code: 'checkpoint/mismatch',
+      message: expect.stringMatching(new RegExp(`"parameters" \\(${named}\\)`)),
+    });
+  });
+
   it('refuses a folder without a checkpoint', async () => {
     await expect(readStartPoint(await makeTemporaryFolder())).rejects.toMatchObject({ code: 'checkpoint/missing' });
   });

@@ -65,8 +65,9 @@ export class AbstentionMeter {
       const logits = await outputs.read(LOGITS_LAYER);
       outputs.release();
       for (let first = 0; first < batch.count * classes; first += classes, index++) {
-        const reasons = this.#judge(pictures[index] ?? new Uint8Array(), logits.subarray(first, first + classes));
-        if (reasons.length > 0) abstained += 1;
+        const picture = pictures[index];
+        if (picture === undefined) throw new Error(`internal: ${count} pictures have more than ${index} answers`);
+        if (this.#judge(picture, logits.subarray(first, first + classes)).length > 0) abstained += 1;
       }
     }
     return abstained;

@@ -78,6 +78,20 @@ describe('the memory plan', () => {
     expect(exact).toBeLessThan(MODEL_BUDGET_BYTES.node);
   });
 
+  test('of shards that end before a constant that shapes depend on is told as damage', async () => {
+    const place = join(await makeSharedFolder(), 'model');
+    await writeTinyModel(place, { architecture: tinyArchitecture({ shortcut: 'A', widths: [4, 7] }) });
+    const { file, shards } = readFolder(place);
+    expect(file.modelTopology.node.map(({ op }) => op)).toContain('Pad');
+    const size = shards.reduce((sum, shard) => sum + shard.length, 0);
+    const cut = shards.slice(0, 1).map((shard) => shard.subarray(0, 20));
+    const damaged = {
+      code: 'model/damaged',
+      message: `the weights manifest describes ${size} bytes, the shards have 20; copy the model folder again`,
+    };
+    await expect(planOf({ file, shards: cut })).rejects.toMatchObject(damaged);
+  });
+
   test.each(Object.entries(TINY_NETWORKS))('of %s is made without the weights', async (_name, differences) => {
     const place = join(await makeSharedFolder(), 'model');
     await writeTinyModel(place, { architecture: tinyArchitecture(differences) });
