@@ -23,7 +23,10 @@ export interface Classifier extends LoadedModelParts {
   activate(pixels: Uint8Array, layer: LayerEntry): Promise<Float32Array>;
   /** The same for several layers in one run, in their order. */
   activateAll(pixels: Uint8Array, layers: readonly LayerEntry[]): Promise<Float32Array[]>;
-  /** The same model, for the runs of one caller: it waits its turn, and nothing is computed for it when it has left. */
+  /**
+   * The same model, for the runs of one caller: it waits its turn, and nothing more is computed for it when it has left
+   * or when a run of it failed for another reason than its picture.
+   */
   forCaller(caller: Caller): Classifier;
   /** Free the weights. */
   dispose(): void;
@@ -79,14 +82,29 @@ export interface ModelRunner extends LoadedModelParts {
 export function createClassifier(runner: ModelRunner, caller?: Caller): Classifier {
   const { manifest, computation, linear, lanes } = runner;
   const { name: logits } = findLayer(manifest.layers, LOGITS_LAYER);
+  const giveUp = new AbortController();
+  const signal = caller === undefined ? undefined : AbortSignal.any([caller.signal, giveUp.signal]);
   let startedMs: number | undefined;
+  let failure: { error: unknown } | undefined;
 
-  function run(task: Pick<ModelTask, 'input'> & Partial<ModelTask>): Promise<ModelResult> {
-    const isLater = caller !== undefined && startedMs !== undefined;
-    const now = Date.now();
+  async function run(task: Pick<ModelTask, 'input'> & Partial<ModelTask>): Promise<ModelResult> {
+    const whole: ModelTask = { layers: [], hasToken: false, ...task };
+    if (caller === undefined) return runner.run(whole, { isLater: false, spentMs: 0 });
+    if (failure !== undefined) throw failure.error;
+    const isLater = startedMs !== undefined;
+    // In a Worker it stands still, and nobody there limits the time.
+    const now = performance.now();
     startedMs ??= now;
-    const spentMs = isLater && caller.isStreamed !== true ? now - startedMs : 0;
-    return runner.run({ layers: [], hasToken: false, ...task }, { signal: caller?.signal, isLater, spentMs });
+    const spentMs = caller.isStreamed === true ? 0 : now - startedMs;
+    try {
+      return await runner.run(whole, { signal, isLater, spentMs });
+    } catch (error) {
+      if (isOfPicture(error)) throw error;
+      failure ??= { error };
+      // Its other runs would be computed for nobody, and the refused ones would get in all the same.
+      giveUp.abort();
+      throw failure.error;
+    }
   }
 
   async function activateAll(pixels: Uint8Array, layers: readonly string[]): Promise<Float32Array[]> {
@@ -158,6 +176,11 @@ export async function runTask(
   const values = entries.length === 0 ? [] : model.activateAll(pixels, entries);
   if (picture === undefined) return { values };
   return { picture, values, ...(hasToken ? { token: await encodeInputToken(picture.pixels) } : {}) };
+}
+
+/** Whether a run failed because of its picture: the next one may be sound. */
+export function isOfPicture(error: unknown): error is ProductError {
+  return error instanceof ProductError && error.code.startsWith('image/');
 }
 
 /** What nobody reads: the caller has left. */

@@ -42,10 +42,11 @@ function watchInference(registry: Registry, meter: InferenceMeter): void {
   gauge('resnet_threads', 'Threads that run models.', ({ threads }) => threads);
   gauge('resnet_busy_threads', 'Threads that run or load a model now.', ({ busyThreads }) => busyThreads);
   gauge('resnet_queue_length', 'Requests that wait for a thread.', ({ waiting }) => waiting);
+  gauge('resnet_queue_later_runs', 'Later runs of requests with many that wait.', ({ waitingLater }) => waitingLater);
   gauge('resnet_queue_limit', 'Requests that may wait.', ({ queueLimit }) => queueLimit);
   registry.watch({
     name: 'resnet_unfinished_runs_total',
-    help: 'Runs that were not made: too many waited, their time was over, or their caller had left.',
+    help: 'Runs that were not made: too many waited, their time was over, or their caller had left or been refused.',
     type: 'counter',
     read() {
       const { refused, timedOut, abandoned } = meter.read();

@@ -1,7 +1,12 @@
 /** The threads that run models: real ones, with tiny models. */
 import { randomBytes } from 'node:crypto';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import type { ModelResult, ModelRunner, ModelTask } from '../../../../serve/inference/classifier.ts';
+import {
+  createClassifier,
+  type ModelResult,
+  type ModelRunner,
+  type ModelTask,
+} from '../../../../serve/inference/classifier.ts';
 import { createInferencePool, type InferencePool } from '../../../../serve/node/inference/inference-pool.ts';
 import { readPoolSettings } from '../../../../serve/node/inference/pool-settings.ts';
 import { startServer } from '../../../../serve/node/server.ts';
@@ -103,6 +108,28 @@ describe('the threads that run models', () => {
     expect(outcomes.map(({ status }) => status)).toEqual([...Array(4).fill('fulfilled'), 'rejected', 'rejected']);
     expect(outcomes[5]).toMatchObject({ reason: { code: 'server/busy', details: { queueLimit: 3 } } });
     expect(logitsOf(await later).length).toBe(3);
+  });
+
+  test('compute none of the runs that a caller begins at once when the first of them is refused', async () => {
+    const { load, pool } = makePool({ threads: 1, queueLimit: 0 });
+    const runner = await load(0);
+    const busy = runner.run(taskOf(), FIRST);
+    const own = createClassifier(runner).forCaller({ signal: new AbortController().signal });
+    const outcomes = await Promise.allSettled([own.classify(PIXELS), own.classify(PIXELS), own.classify(PIXELS)]);
+    for (const outcome of outcomes) expect(outcome).toMatchObject({ reason: { code: 'server/busy' } });
+    expect(pool.meter.read()).toMatchObject({ waiting: 0, waitingLater: 0, refused: 1, abandoned: 2 });
+    await busy;
+    await expect(own.classify(PIXELS)).rejects.toMatchObject({ code: 'server/busy' });
+    expect(pool.meter.read().runs).toBe(1);
+  });
+
+  test('go on with the runs of a caller after one whose picture is damaged', async () => {
+    const { load, pool } = makePool({ threads: 1 });
+    const own = createClassifier(await load(0)).forCaller({ signal: new AbortController().signal });
+    const [damaged, sound] = await Promise.allSettled([own.prepare(new Uint8Array(9)), own.classify(PIXELS)]);
+    expect(damaged).toMatchObject({ reason: { code: 'image/unknown-type' } });
+    expect(sound).toMatchObject({ status: 'fulfilled' });
+    expect(pool.meter.read().abandoned).toBe(0);
   });
 
   test('do not let a request wait behind the later runs of another one', async () => {
