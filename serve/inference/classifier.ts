@@ -13,6 +13,8 @@ import { preparePicture, type PictureInput } from './model-input.ts';
 export interface Classifier extends LoadedModelParts {
   /** Runs of one caller that are worth beginning at the same time. */
   readonly lanes: number;
+  /** Whether there is somebody to answer: threads that have the model can all be lost for a while. */
+  isReady(): boolean;
   /** A picture file -> what the model sees of it. Errors: 'image/...'. */
   prepare(file: Uint8Array): Promise<PictureInput>;
   /** The same with logits [classes], in one turn. Errors: 'image/...'. */
@@ -75,6 +77,7 @@ export interface ModelResult {
 /** Where a model is run. */
 export interface ModelRunner extends LoadedModelParts {
   readonly lanes: number;
+  isReady(): boolean;
   run(task: ModelTask, turn: Turn): Promise<ModelResult>;
   dispose(): void;
 }
@@ -116,6 +119,7 @@ export function createClassifier(runner: ModelRunner, caller?: Caller): Classifi
     computation,
     linear,
     lanes,
+    isReady: () => runner.isReady(),
     async prepare(file) {
       return pictureOf(await run({ input: { file } }));
     },
@@ -154,6 +158,7 @@ export function runHere(model: LoadedModel, decoder: ImageDecoder): ModelRunner 
     computation,
     linear,
     lanes: 1,
+    isReady: () => true,
     async run(task, { signal, isLater }) {
       if (isLater) await giveWay();
       if (signal?.aborted === true) throw callerLeft();

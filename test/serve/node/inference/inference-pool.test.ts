@@ -1,5 +1,7 @@
 /** The threads that run models: real ones, with tiny models. */
 import { randomBytes } from 'node:crypto';
+import { rename } from 'node:fs/promises';
+import { join } from 'node:path';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import {
   createClassifier,
@@ -11,6 +13,7 @@ import { createInferencePool, type InferencePool } from '../../../../serve/node/
 import { readPoolSettings } from '../../../../serve/node/inference/pool-settings.ts';
 import { startServer } from '../../../../serve/node/server.ts';
 import { compileWasmModules, type WasmModules } from '../../../../serve/node/wasm-modules.ts';
+import { ProductError } from '../../../../shared/errors.ts';
 import { encodePng } from '../../../../shared/image/png-encode.ts';
 import { makeSharedFolder } from '../../../support/temporary-folder.ts';
 import { writeTinyStore } from '../../../support/tiny-model.ts';
@@ -210,6 +213,29 @@ describe('the threads that run models', () => {
       .toBe(1);
   });
 
+  test('are not ended for an answer that is there, late as this thread may be to hear it', async () => {
+    const { load, pool } = makePool({ threads: 1, timeoutMs: 1000 });
+    const runner = await load(0);
+    await new Promise((resolve) => setImmediate(resolve));
+    const run = runner.run(taskOf(), FIRST);
+    // This thread computes; meanwhile the answer and the end of its time come.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2500);
+    expect(logitsOf(await run).length).toBe(3);
+    expect(pool.meter.read()).toMatchObject({ runs: 1, timedOut: 0, lostThreads: 0 });
+  });
+
+  test('give a run only the time that waiting has left of its request, and live on when that was too short', async () => {
+    const { load, pool } = makePool({ threads: 1, timeoutMs: 60_000 });
+    const runner = await load(0);
+    const task: ModelTask = { input: { file: await drawLargePicture() }, layers: ['linear'], hasToken: false };
+    const late = runner.run(task, { ...LATER, spentMs: 59_999 });
+    expect(pool.meter.read().busyThreads).toBe(1);
+    await expect(late).rejects.toMatchObject({ code: 'server/timeout' });
+    // The same thread, after what it had begun.
+    expect(logitsOf(await runner.run(taskOf(), FIRST)).length).toBe(3);
+    expect(pool.meter.read()).toMatchObject({ runs: 2, timedOut: 1, lostThreads: 0 });
+  });
+
   test('refuse a model that is damaged, and go on with the others', async () => {
     const { load, pool, logged } = makePool();
     await expect(pool.load(folders[0] ?? '', ids[1] ?? '')).rejects.toMatchObject({ code: 'model/missing' });
@@ -277,6 +303,42 @@ test('a request whose caller hangs up while it waits is taken out of the queue',
   await expect.poll(() => server.inference.read(), { timeout: 20_000 }).toMatchObject({ abandoned: 1, runs: 4 });
   expect(await send(small)).toBe(200);
 });
+
+test(
+  'a thread that took the place of a lost one tries to load the model until it is there',
+  { timeout: 120_000 },
+  async () => {
+    const store = await makeSharedFolder();
+    const { modelId } = await writeTinyStore(store, { seed: 3 });
+    const logged: unknown[] = [];
+    const server = await startServer({
+      host: '127.0.0.1',
+      port: 0,
+      store,
+      page: 'web/dist',
+      pool: { threads: 1, timeoutMs: 100 },
+      reportError: (error) => logged.push(error),
+    });
+    onTestFinished(() => server.close());
+    await server.ready;
+    const ask = async (path: string): Promise<number> => (await fetch(server.url + path)).status;
+    const send = async (body: Uint8Array<ArrayBuffer>): Promise<number> =>
+      (await fetch(`${server.url}/classify`, { method: 'POST', body })).status;
+    expect([await ask('/readyz'), await ask('/v2/health/ready')]).toEqual([200, 200]);
+
+    await rename(join(store, modelId), join(store, 'away'));
+    expect(await send(await drawLargePicture())).toBe(503);
+    const codes = (): unknown[] => logged.map((error) => (error instanceof ProductError ? error.code : undefined));
+    await expect.poll(codes, { timeout: 30_000 }).toContain('model/missing');
+    expect([await ask('/readyz'), await ask('/v2/health/ready')]).toEqual([503, 503]);
+
+    await rename(join(store, 'away'), join(store, modelId));
+    await expect.poll(() => ask('/readyz'), { timeout: 30_000 }).toBe(200);
+    const small = await encodePng({ width: 8, height: 8, channels: 1, pixels: new Uint8Array(64) });
+    await expect.poll(() => send(small), { timeout: 30_000 }).toBe(200);
+    expect(codes().filter((code) => code === 'model/missing').length).toBe(1);
+  },
+);
 
 test('the settings are whole numbers, with a thread for each core and a queue for each thread', () => {
   const { threads, queueLimit, timeoutMs } = readPoolSettings({});
