@@ -64,16 +64,19 @@ export interface ModelPoolOptions {
   pointerTtlMs: number;
   /** Of the engine's memory, for all models together. */
   budgetBytes: number;
+  /** The same where more than two are to be loaded side by side and none is a new champion. Default: `budgetBytes`. */
+  guestBudgetBytes?: number | undefined;
   /** For what goes wrong while the old champion goes on answering. */
   reportError: (error: unknown) => void;
 }
 
 export function createModelPool(options: ModelPoolOptions): ModelPool {
-  const { shipped, store, open, pointerTtlMs: ttlMs, budgetBytes, reportError } = options;
+  const { shipped, store, open, pointerTtlMs: ttlMs, budgetBytes, guestBudgetBytes, reportError } = options;
   const catalogue = createModelCatalogue({ shipped, store });
   const shelf = createModelShelf({
     open: async (modelId) => open(await catalogue.findSource(modelId), modelId),
     budgetBytes,
+    guestBudgetBytes,
     reportError,
   });
   /** Of the channels that were asked for and exist. */
