@@ -37,6 +37,8 @@ export interface ModelPool {
   readonly catalogue: ModelCatalogue;
   /** Whether the champion of the default channel is loaded. */
   readonly isReady: boolean;
+  /** Pointer of the default channel that is in force; undefined until its champion is loaded. No look is begun. */
+  readonly champion: Pointer | undefined;
   /** Load the champion of the default channel. Errors: 'server/not-ready' (its cause says why). */
   prepare(keepAlive: KeepAlive): Promise<ModelManifest>;
   /**
@@ -146,6 +148,9 @@ export function createModelPool(options: ModelPoolOptions): ModelPool {
     catalogue,
     get isReady() {
       return champion.pointer !== undefined;
+    },
+    get champion() {
+      return champion.pointer;
     },
     async prepare(keepAlive) {
       const { lease } = await orNotReady(champion.take(keepAlive));

@@ -31,7 +31,7 @@ export function createServerMetrics(): ServerMetrics {
   });
   const inference = registry.histogram({
     name: 'resnet_inference_seconds',
-    help: 'Time of the model for one picture.',
+    help: 'Time of a run of the model on one picture, which is decoded first where a file was sent.',
     buckets: INFERENCE_BUCKETS,
   });
   let inFlight = 0;

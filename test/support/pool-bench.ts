@@ -69,7 +69,8 @@ export async function startPoolBenches(): Promise<PoolBenches> {
   const shardOf = (index: number): string => modelFilePath(idOf(index), 'group1-shard1of1.bin');
   const budgetOf = (room: number): number => sumMemory(Array.from({ length: room }, () => memory));
 
-  function makeBench({ pointerTtlMs = 0, room = 3, guestRoom = room } = {}): Bench {
+  function makeBench(options: Parameters<PoolBenches['makeBench']>[0] = {}): Bench {
+    const { pointerTtlMs = 0, room = 3 } = options;
     const store = new Map<string, Uint8Array<ArrayBuffer>>();
     const shipped = new Map<string, Uint8Array<ArrayBuffer>>();
     models.forEach(({ modelId, files }, index) => {
@@ -101,7 +102,7 @@ export async function startPoolBenches(): Promise<PoolBenches> {
       open,
       pointerTtlMs,
       budgetBytes: budgetOf(room),
-      guestBudgetBytes: budgetOf(guestRoom),
+      guestBudgetBytes: budgetOf(options.guestRoom ?? room),
       reportError: (error) => logged.push(error),
     });
     const take: Bench['take'] = (choice = {}) => pool.take(choice, (work) => kept.push(work));

@@ -26,6 +26,8 @@ export interface MeasuredRun {
   waitSeconds: number;
   /** Decoding of the picture included. */
   computeSeconds: number;
+  /** Whether the model was run, and not only a picture decoded. */
+  hasLayers: boolean;
 }
 
 export interface InferenceMeter {

@@ -16,7 +16,7 @@ import type { LoadedModelParts } from '../../inference/loaded-model.ts';
 import type { InferenceMeter, InferenceReading, MeasuredRun } from './inference-meter.ts';
 import { timeIsOver, toError, tooManyWait } from './pool-errors.ts';
 import type { PoolSettings } from './pool-settings.ts';
-import type { ThreadAnswer, ThreadOrder, ThreadSettings } from './thread-message.ts';
+import { packTask, type ThreadAnswer, type ThreadOrder, type ThreadSettings } from './thread-message.ts';
 import { createTurnQueue } from './turn-queue.ts';
 
 export interface InferencePool {
@@ -203,6 +203,7 @@ export function createInferencePool(options: InferencePoolOptions): InferencePoo
       modelId: job.model.modelId,
       waitSeconds: (startedMs - job.queuedMs) / 1000,
       computeSeconds: answer.computeMs / 1000,
+      hasLayers: job.task.layers.length > 0,
     };
     counts.runs += 1;
     counts.computeSeconds += measured.computeSeconds;
@@ -259,7 +260,7 @@ export function createInferencePool(options: InferencePoolOptions): InferencePoo
     if (job === undefined) return;
     const limit = setTimeout(() => afterAnswers(() => endStuck(seat, job)), timeoutMs).unref();
     seat.work = { model: job.model, job, startedMs, limit };
-    order(seat, { kind: 'run', model: job.model.number, task: job.task });
+    order(seat, { kind: 'run', model: job.model.number, task: packTask(job.task) });
   }
 
   function countLoading(): number {

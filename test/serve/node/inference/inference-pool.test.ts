@@ -2,7 +2,8 @@
 import { randomBytes } from 'node:crypto';
 import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
-import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { Worker } from 'node:worker_threads';
+import { beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import {
   createClassifier,
   type ModelResult,
@@ -11,6 +12,7 @@ import {
 } from '../../../../serve/inference/classifier.ts';
 import { createInferencePool, type InferencePool } from '../../../../serve/node/inference/inference-pool.ts';
 import { readPoolSettings } from '../../../../serve/node/inference/pool-settings.ts';
+import type { ThreadOrder } from '../../../../serve/node/inference/thread-message.ts';
 import { startServer } from '../../../../serve/node/server.ts';
 import { compileWasmModules, type WasmModules } from '../../../../serve/node/wasm-modules.ts';
 import { ProductError } from '../../../../shared/errors.ts';
@@ -168,7 +170,7 @@ describe('the threads that run models', () => {
     const runner = await load(0);
     const expected = logitsOf(await runner.run(taskOf(), FIRST));
     // An error of ours, after which nobody knows what state a thread is in.
-    const deadly = { ...taskOf(), input: { pixels: undefined } } as unknown as ModelTask;
+    const deadly = { ...taskOf(), layers: undefined } as unknown as ModelTask;
     const outcomes = await Promise.allSettled([
       runner.run(deadly, FIRST),
       ...Array.from({ length: 20 }, () => runner.run(taskOf(), FIRST)),
@@ -234,6 +236,19 @@ describe('the threads that run models', () => {
     // The same thread, after what it had begun.
     expect(logitsOf(await runner.run(taskOf(), FIRST)).length).toBe(3);
     expect(pool.meter.read()).toMatchObject({ runs: 2, timedOut: 1, lostThreads: 0 });
+  });
+
+  test('are sent a picture without the body that it lies in', async () => {
+    const { load } = makePool({ threads: 1 });
+    const runner = await load(0);
+    const post = vi.spyOn(Worker.prototype, 'postMessage');
+    onTestFinished(() => post.mockRestore());
+    const body = new Uint8Array(1_000_000);
+    body.set(PIXELS, 5000);
+    const answer = await runner.run(taskOf(body.subarray(5000, 5000 + PIXELS.length)), FIRST);
+    const inputs = post.mock.calls.map(([order]) => (order as ThreadOrder & { kind: 'run' }).task.input);
+    expect(inputs.map((input) => ('pixels' in input ? input.pixels.buffer.byteLength : 0))).toEqual([PIXELS.length]);
+    expect(logitsOf(answer)).toEqual(logitsOf(await runner.run(taskOf(), FIRST)));
   });
 
   test('refuse a model that is damaged, and go on with the others', async () => {
