@@ -110,7 +110,7 @@ export function createInferencePool(options: InferencePoolOptions): InferencePoo
   const models = new Set<PooledModel>();
   const queue = createTurnQueue<Job>();
   const listeners = new Set<(run: MeasuredRun) => void>();
-  const counts = { runs: 0, computeSeconds: 0, refused: 0, timedOut: 0, abandoned: 0, lostThreads: 0 };
+  const counts = { runs: 0, refused: 0, timedOut: 0, abandoned: 0, lostThreads: 0 };
   let lastNumber = 0;
   let isClosed = false;
 
@@ -200,13 +200,11 @@ export function createInferencePool(options: InferencePoolOptions): InferencePoo
     if (answer.kind === 'refused') return job.reject(toError(answer));
     if (answer.kind !== 'done') throw new Error('internal: a thread that runs says something else');
     const measured: MeasuredRun = {
-      modelId: job.model.modelId,
       waitSeconds: (startedMs - job.queuedMs) / 1000,
       computeSeconds: answer.computeMs / 1000,
       hasLayers: job.task.layers.length > 0,
     };
     counts.runs += 1;
-    counts.computeSeconds += measured.computeSeconds;
     for (const listener of listeners) listener(measured);
     job.resolve(answer.result);
   }

@@ -11,6 +11,7 @@ import {
   type ModelTask,
 } from '../../../../serve/inference/classifier.ts';
 import { createInferencePool, type InferencePool } from '../../../../serve/node/inference/inference-pool.ts';
+import type { MeasuredRun } from '../../../../serve/node/inference/inference-meter.ts';
 import { readPoolSettings } from '../../../../serve/node/inference/pool-settings.ts';
 import type { ThreadOrder } from '../../../../serve/node/inference/thread-message.ts';
 import { startServer } from '../../../../serve/node/server.ts';
@@ -91,16 +92,17 @@ describe('the threads that run models', () => {
   test('are told of by a meter: each run with its times', async () => {
     const { load, pool } = makePool({ threads: 1 });
     const runner = await load(0);
-    const runs: string[] = [];
-    const end = pool.meter.observe(({ modelId, waitSeconds, computeSeconds }) => {
-      expect(Math.min(waitSeconds, computeSeconds)).toBeGreaterThanOrEqual(0);
-      runs.push(modelId);
-    });
-    await Promise.all([runner.run(taskOf(), FIRST), runner.run(taskOf(), FIRST)]);
+    const runs: MeasuredRun[] = [];
+    const end = pool.meter.observe((run) => runs.push(run));
+    const decoding: ModelTask = { input: { file: await drawLargePicture() }, layers: [], hasToken: false };
+    await Promise.all([runner.run(decoding, FIRST), runner.run(taskOf(), FIRST)]);
     end();
     await runner.run(taskOf(), FIRST);
-    expect(runs).toEqual([ids[0], ids[0]]);
-    expect(pool.meter.read().computeSeconds).toBeGreaterThan(0);
+    expect(runs.map(({ hasLayers }) => hasLayers)).toEqual([false, true]);
+    const [first, second] = runs;
+    expect(first?.computeSeconds).toBeGreaterThan(0);
+    // It waited for all of the other one.
+    expect(second?.waitSeconds).toBeGreaterThan(first?.waitSeconds ?? Infinity);
   });
 
   test('refuse a request beyond the queue at once, and take later runs of those that were let in', async () => {
