@@ -23,6 +23,7 @@ const DEFAULT_HOST = '127.0.0.1';
 const DEFAULT_STORE = 'store';
 
 let logForm: LogForm = 'off';
+let isEnding = false;
 
 try {
   logForm = parseLogForm(process.env['LOG']);
@@ -48,8 +49,11 @@ try {
   const { name, modelId } = await server.ready;
   say(`${server.url} answers with ${name} (${modelId.slice(0, 8)}). The API is described at ${server.url}/docs`);
 } catch (error) {
-  reportError(error);
-  process.exit(1);
+  // A server that is told to end before its model is loaded does not load it: nothing is wrong.
+  if (!isEnding) {
+    reportError(error);
+    process.exit(1);
+  }
 }
 
 /** Whoever names a store means one that is there. */
@@ -85,7 +89,6 @@ function parsePort(text: string | undefined): number {
 
 /** The first signal lets the requests in flight finish; the second does not. */
 function endOnSignals(server: RunningServer): void {
-  let isEnding = false;
   const end = (): void => {
     if (isEnding) process.exit(1);
     isEnding = true;

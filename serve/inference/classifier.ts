@@ -13,6 +13,8 @@ import { preparePicture, type PictureInput } from './model-input.ts';
 export interface Classifier extends LoadedModelParts {
   /** Runs of one caller that are worth beginning at the same time. */
   readonly lanes: number;
+  /** Whether there is somebody to answer: threads that have the model can all be lost for a while. */
+  isReady(): boolean;
   /** A picture file -> what the model sees of it. Errors: 'image/...'. */
   prepare(file: Uint8Array): Promise<PictureInput>;
   /** The same with logits [classes], in one turn. Errors: 'image/...'. */
@@ -23,7 +25,10 @@ export interface Classifier extends LoadedModelParts {
   activate(pixels: Uint8Array, layer: LayerEntry): Promise<Float32Array>;
   /** The same for several layers in one run, in their order. */
   activateAll(pixels: Uint8Array, layers: readonly LayerEntry[]): Promise<Float32Array[]>;
-  /** The same model, for the runs of one caller: it waits its turn, and nothing is computed for it when it has left. */
+  /**
+   * The same model, for the runs of one caller: it waits its turn, and nothing more is computed for it when it has left
+   * or when a run of it failed for another reason than its picture.
+   */
   forCaller(caller: Caller): Classifier;
   /** Free the weights. */
   dispose(): void;
@@ -72,6 +77,7 @@ export interface ModelResult {
 /** Where a model is run. */
 export interface ModelRunner extends LoadedModelParts {
   readonly lanes: number;
+  isReady(): boolean;
   run(task: ModelTask, turn: Turn): Promise<ModelResult>;
   dispose(): void;
 }
@@ -79,14 +85,29 @@ export interface ModelRunner extends LoadedModelParts {
 export function createClassifier(runner: ModelRunner, caller?: Caller): Classifier {
   const { manifest, computation, linear, lanes } = runner;
   const { name: logits } = findLayer(manifest.layers, LOGITS_LAYER);
+  const giveUp = new AbortController();
+  const signal = caller === undefined ? undefined : AbortSignal.any([caller.signal, giveUp.signal]);
   let startedMs: number | undefined;
+  let failure: { error: unknown } | undefined;
 
-  function run(task: Pick<ModelTask, 'input'> & Partial<ModelTask>): Promise<ModelResult> {
-    const isLater = caller !== undefined && startedMs !== undefined;
-    const now = Date.now();
+  async function run(task: Pick<ModelTask, 'input'> & Partial<ModelTask>): Promise<ModelResult> {
+    const whole: ModelTask = { layers: [], hasToken: false, ...task };
+    if (caller === undefined) return runner.run(whole, { isLater: false, spentMs: 0 });
+    if (failure !== undefined) throw failure.error;
+    const isLater = startedMs !== undefined;
+    // In a Worker it stands still, and nobody there limits the time.
+    const now = performance.now();
     startedMs ??= now;
-    const spentMs = isLater && caller.isStreamed !== true ? now - startedMs : 0;
-    return runner.run({ layers: [], hasToken: false, ...task }, { signal: caller?.signal, isLater, spentMs });
+    const spentMs = caller.isStreamed === true ? 0 : now - startedMs;
+    try {
+      return await runner.run(whole, { signal, isLater, spentMs });
+    } catch (error) {
+      if (isOfPicture(error)) throw error;
+      failure ??= { error };
+      // Its other runs would be computed for nobody, and the refused ones would get in all the same.
+      giveUp.abort();
+      throw failure.error;
+    }
   }
 
   async function activateAll(pixels: Uint8Array, layers: readonly string[]): Promise<Float32Array[]> {
@@ -98,6 +119,7 @@ export function createClassifier(runner: ModelRunner, caller?: Caller): Classifi
     computation,
     linear,
     lanes,
+    isReady: () => runner.isReady(),
     async prepare(file) {
       return pictureOf(await run({ input: { file } }));
     },
@@ -136,6 +158,7 @@ export function runHere(model: LoadedModel, decoder: ImageDecoder): ModelRunner 
     computation,
     linear,
     lanes: 1,
+    isReady: () => true,
     async run(task, { signal, isLater }) {
       if (isLater) await giveWay();
       if (signal?.aborted === true) throw callerLeft();
@@ -158,6 +181,11 @@ export async function runTask(
   const values = entries.length === 0 ? [] : model.activateAll(pixels, entries);
   if (picture === undefined) return { values };
   return { picture, values, ...(hasToken ? { token: await encodeInputToken(picture.pixels) } : {}) };
+}
+
+/** Whether a run failed because of its picture: the next one may be sound. */
+export function isOfPicture(error: unknown): error is ProductError {
+  return error instanceof ProductError && error.code.startsWith('image/');
 }
 
 /** What nobody reads: the caller has left. */

@@ -37,6 +37,8 @@ export interface ModelPool {
   readonly catalogue: ModelCatalogue;
   /** Whether the champion of the default channel is loaded. */
   readonly isReady: boolean;
+  /** Pointer of the default channel that is in force; undefined until its champion is loaded. No look is begun. */
+  readonly champion: Pointer | undefined;
   /** Load the champion of the default channel. Errors: 'server/not-ready' (its cause says why). */
   prepare(keepAlive: KeepAlive): Promise<ModelManifest>;
   /**
@@ -64,16 +66,19 @@ export interface ModelPoolOptions {
   pointerTtlMs: number;
   /** Of the engine's memory, for all models together. */
   budgetBytes: number;
+  /** The same where more than two are to be loaded side by side and none is a new champion. Default: `budgetBytes`. */
+  guestBudgetBytes?: number | undefined;
   /** For what goes wrong while the old champion goes on answering. */
   reportError: (error: unknown) => void;
 }
 
 export function createModelPool(options: ModelPoolOptions): ModelPool {
-  const { shipped, store, open, pointerTtlMs: ttlMs, budgetBytes, reportError } = options;
+  const { shipped, store, open, pointerTtlMs: ttlMs, budgetBytes, guestBudgetBytes, reportError } = options;
   const catalogue = createModelCatalogue({ shipped, store });
   const shelf = createModelShelf({
     open: async (modelId) => open(await catalogue.findSource(modelId), modelId),
     budgetBytes,
+    guestBudgetBytes,
     reportError,
   });
   /** Of the channels that were asked for and exist. */
@@ -143,6 +148,9 @@ export function createModelPool(options: ModelPoolOptions): ModelPool {
     catalogue,
     get isReady() {
       return champion.pointer !== undefined;
+    },
+    get champion() {
+      return champion.pointer;
     },
     async prepare(keepAlive) {
       const { lease } = await orNotReady(champion.take(keepAlive));

@@ -74,6 +74,8 @@ export interface ModelShelfOptions {
   open: (modelId: string) => Promise<OpenedModel>;
   /** Of all models together. */
   budgetBytes: number;
+  /** The same where more than two are to be loaded side by side and none is a new champion. Default: `budgetBytes`. */
+  guestBudgetBytes?: number | undefined;
   /** For a champion that could not be loaded again after an exchange that failed. */
   reportError: (error: unknown) => void;
 }
@@ -85,7 +87,12 @@ function isLoading({ memory, classifier }: Place): boolean {
   return memory !== undefined && classifier === undefined;
 }
 
-export function createModelShelf({ open, budgetBytes, reportError }: ModelShelfOptions): ModelShelf {
+function isIdle({ classifier, users }: Place): boolean {
+  return classifier !== undefined && users === 0;
+}
+
+export function createModelShelf(options: ModelShelfOptions): ModelShelf {
+  const { open, budgetBytes, guestBudgetBytes = budgetBytes, reportError } = options;
   /** By model id, least recently used first. */
   const places = new Map<string, Place>();
   const gate = createGate();
@@ -163,15 +170,22 @@ export function createModelShelf({ open, budgetBytes, reportError }: ModelShelfO
     });
   }
 
-  /** Takes room for a model if what is idle can be freed for it; the kept one is not. */
+  /** Takes room for a model if what is idle can be freed for it; the kept one is not. Nothing is freed in vain. */
   function reserve(place: Place, memory: ModelMemory): boolean {
+    const others = [...places].filter(([, other]) => other !== place && other.memory !== undefined);
+    const freed = new Set<string>();
     const fits = (): boolean => {
-      const others = [...places.values()].flatMap((other) => (other === place ? [] : (other.memory ?? [])));
-      return sumMemory([...others, memory]) <= budgetBytes;
+      const left = others.flatMap(([modelId, other]) => (freed.has(modelId) ? [] : (other.memory ?? [])));
+      // A swap needs two models at once, whatever guests there are.
+      const limitBytes = left.length < 2 || place.isUrgent ? budgetBytes : guestBudgetBytes;
+      return sumMemory([...left, memory]) <= limitBytes;
     };
-    freeIdle((modelId) => modelId === keptId || fits());
-    if (fits()) place.memory = memory;
-    return place.memory !== undefined;
+    // Least recently used first.
+    for (const [modelId, other] of others) if (!fits() && isIdle(other) && modelId !== keptId) freed.add(modelId);
+    if (!fits()) return place.memory !== undefined;
+    freeIdle((modelId) => !freed.has(modelId));
+    place.memory = memory;
+    return true;
   }
 
   /** Places other than this one that are in use or being loaded. */
@@ -206,10 +220,10 @@ export function createModelShelf({ open, budgetBytes, reportError }: ModelShelfO
   /** Frees models that nobody uses, least recently used first; gives their ids. */
   function freeIdle(isSpared: (modelId: string) => boolean): string[] {
     const freed: string[] = [];
-    for (const [modelId, { classifier, users }] of places) {
-      if (classifier === undefined || users > 0 || isSpared(modelId)) continue;
+    for (const [modelId, place] of places) {
+      if (!isIdle(place) || isSpared(modelId)) continue;
       places.delete(modelId);
-      classifier.dispose();
+      place.classifier?.dispose();
       freed.push(modelId);
     }
     return freed;

@@ -145,6 +145,8 @@ async function openServer(options: ServerOptions, pool: InferencePool): Promise<
       }),
     pointerTtlMs,
     budgetBytes: MODEL_BUDGET_BYTES.node,
+    // Each thread has its own copy of each model, and callers may ask for any that is published.
+    guestBudgetBytes: MODEL_BUDGET_BYTES.node / pool.meter.read().threads,
     reportError,
   });
   watchChampion(registry, models);

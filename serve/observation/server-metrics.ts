@@ -1,8 +1,7 @@
 /** What this server counts, and under which names. */
-import type { ModelRunner } from '../inference/classifier.ts';
+import { isOfPicture, type ModelRunner } from '../inference/classifier.ts';
 import type { Observer } from './observer.ts';
 import { createRegistry, type Registry } from './prometheus.ts';
-import { ProductError } from '../../shared/errors.ts';
 
 /** Seconds: from a cached file to an evaluation. */
 const REQUEST_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60];
@@ -32,7 +31,7 @@ export function createServerMetrics(): ServerMetrics {
   });
   const inference = registry.histogram({
     name: 'resnet_inference_seconds',
-    help: 'Time of the model for one picture.',
+    help: 'Time of a run of the model on one picture, which is decoded first where a file was sent.',
     buckets: INFERENCE_BUCKETS,
   });
   let inFlight = 0;
@@ -66,7 +65,7 @@ export function observeRunner(runner: ModelRunner, observer: Observer): ModelRun
       try {
         return await runner.run(task, turn);
       } catch (error) {
-        if (error instanceof ProductError && error.code.startsWith('image/')) observer.pictureRefused?.(error.code);
+        if (isOfPicture(error)) observer.pictureRefused?.(error.code);
         throw error;
       }
     },

@@ -4,6 +4,7 @@ import type { Context } from 'hono';
 import { healthSchema, readinessSchema } from '../../shared/api.ts';
 import { ProductError } from '../../shared/errors.ts';
 import { curl, jsonAnswer, NO_QUERY, problemAnswers } from '../description/openapi.ts';
+import type { Classifier } from '../inference/classifier.ts';
 import { takeModel, type Services } from '../services.ts';
 
 export const livenessRoute = createRoute({
@@ -38,9 +39,19 @@ export function checkLiveness(): RouteHandler<typeof livenessRoute> {
 export function checkReadiness(services: Services): RouteHandler<typeof readinessRoute> {
   return async (context) => {
     requireReady(services, context);
-    const { manifest } = await takeModel(services, context);
+    const { manifest, classifier } = await takeModel(services, context);
+    requireThread(classifier);
     return context.json({ status: 'ok' as const, model: manifest.modelId }, 200);
   };
+}
+
+/** Errors: 'server/not-ready' while nobody has the model who could answer. */
+export function requireThread(classifier: Classifier): void {
+  if (classifier.isReady()) return;
+  throw new ProductError(
+    'server/not-ready',
+    'the threads with the model were lost and it is being loaded again; ask again in a moment; the operator finds the reason in the log',
+  );
 }
 
 /** Begins to load the champion where that has not begun. Errors: 'server/not-ready' until it is loaded. */

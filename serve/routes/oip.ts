@@ -20,7 +20,7 @@ import { BINARY, curl, jsonAnswer, MODEL_PROBLEMS, oipErrors, refer, RUN_PROBLEM
 import type { ProblemCode } from '../problem.ts';
 import { takeModel, type Services } from '../services.ts';
 import { workAhead } from '../inference/work-ahead.ts';
-import { requireReady } from './health.ts';
+import { requireReady, requireThread } from './health.ts';
 
 const SERVER = { name: 'resnet18-edge', version: '1', extensions: [contract.BINARY_EXTENSION] };
 
@@ -219,7 +219,7 @@ function describeServer(context: Context): Response {
 function checkReady(services: Services): Handler {
   return async (context) => {
     requireReady(services, context);
-    await takeModel(services, context);
+    requireThread((await takeModel(services, context)).classifier);
     return context.json({ ready: true, live: true });
   };
 }
@@ -246,7 +246,8 @@ function checkModelReady(services: Services): Handler {
   return async (context) => {
     requireReady(services, context);
     const wanted = readVersionName(context);
-    await takeVersion(services, context, wanted);
+    const { model } = await takeVersion(services, context, wanted);
+    requireThread(model.classifier);
     return context.json({ name: wanted.name, ready: true });
   };
 }

@@ -7,8 +7,9 @@ export const PLATFORMS = ['worker', 'node'] as const;
 export type Platform = (typeof PLATFORMS)[number];
 
 /**
- * Bytes of WebAssembly memory for models. An isolate of a Worker has 128 MB for all: these, the JavaScript heap, and what
- * decoding a picture takes at its worst. A Node process has room for several models side by side.
+ * Bytes of WebAssembly memory for models in one engine. An isolate of a Worker has 128 MB for all: these, the JavaScript
+ * heap, and what decoding a picture takes at its worst. A Node process has an engine for each thread: two models may take
+ * all of this in each, and more of them only as long as all threads together take no more than this.
  */
 export const MODEL_BUDGET_BYTES: Readonly<Record<Platform, number>> = {
   worker: 64 * MEGABYTE,

@@ -77,6 +77,7 @@ async function serveOnnx(count: number, sessionCount: number): Promise<string> {
       computation: { mode: 'exact', variant: 'simd' },
       linear: { kernel: new Float32Array(), bias: new Float32Array() },
       lanes: sessionCount,
+      isReady: () => true,
       async run({ input }) {
         if (!('file' in input)) throw new Error('internal: the benchmark sends files');
         const picture = await preparePicture(input.file, { decoder, manifest });

@@ -1,9 +1,12 @@
 /** What the server on Node counts and writes down, read by Prometheus' own parser where that is installed. */
 import { execFileSync } from 'node:child_process';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
 import { startServer, type RunningServer } from '../../serve/node/server.ts';
 import { createRegistry } from '../../serve/observation/prometheus.ts';
+import { channelPath, DEFAULT_CHANNEL } from '../../shared/store.ts';
 import { classify, drawPicture, findRefused, formOf, readProblem, type Send } from '../contract/api-client.ts';
 import { describeUnlessMissing } from '../support/requirements.ts';
 import { makeSharedFolder } from '../support/temporary-folder.ts';
@@ -69,11 +72,41 @@ describe('GET /metrics', () => {
     expect(await grown('resnet_problems_total{code="model/unknown"}')).toBe(2);
     expect(await grown('resnet_inference_seconds_count')).toBe(4);
     expect(await grown('resnet_inference_seconds_sum')).toBeGreaterThan(0);
+    expect(await grown('resnet_queue_seconds_count')).toBe(4);
     const metrics = await readMetrics();
     expect(metrics.get(`resnet_model_info{model_id="${modelId}",channel="resnet18",seq="0"}`)).toBe(1);
     expect(metrics.get('http_requests_in_flight')).toBe(1);
     expect(metrics.get('process_resident_memory_bytes')).toBeGreaterThan(10_000_000);
     expect([...metrics.keys()].join()).not.toMatch(/nobody|wp-login/);
+  });
+
+  test('does not count the decoding of a picture as a run of the model, and starts no look at the store', async () => {
+    const store = await makeSharedFolder();
+    const { modelId: id } = await writeTinyStore(store);
+    const logged: unknown[] = [];
+    const other = await startServer({
+      host: '127.0.0.1',
+      port: 0,
+      store,
+      page: 'web/dist',
+      pointerTtlMs: 0,
+      reportError: (error) => logged.push(error),
+    });
+    onTestFinished(() => other.close());
+    await other.ready;
+    const read = async (): Promise<string> => (await fetch(`${other.url}/metrics`)).text();
+    const body = await drawPicture({ width: 9, height: 9 });
+    await (await fetch(`${other.url}/explain`, { method: 'POST', body })).arrayBuffer();
+    const { runs } = other.inference.read();
+    const metrics = await read();
+    const [, counted] = /^resnet_inference_seconds_count (\d+)$/m.exec(metrics) ?? [];
+    expect(Number(counted)).toBe(runs - 1);
+    await writeFile(join(store, channelPath(DEFAULT_CHANNEL)), 'no pointer');
+    for (let round = 0; round < 20; round++) expect(await read()).toContain(`model_id="${id}"`);
+    expect(logged).toEqual([]);
+    // Whoever wants an answer does look.
+    expect((await fetch(`${other.url}/classify`, { method: 'POST', body })).status).toBe(200);
+    await expect.poll(() => logged.length, { timeout: 10_000 }).toBe(1);
   });
 
   test('has no metrics where the operator has switched them off', async () => {

@@ -76,6 +76,24 @@ test('says where it listens and with which model, and ends with 0 after the requ
   expect(await ended).toMatchObject({ code: 0 });
 });
 
+test('ends with 0 and in silence when it is told to before its model is loaded', { timeout: 60_000 }, async () => {
+  const free = createServer().listen(0, '127.0.0.1');
+  await once(free, 'listening');
+  const { port } = free.address() as AddressInfo;
+  await new Promise((resolve) => free.close(resolve));
+  const { child, ended } = startCommand({ PORT: String(port) });
+  const knock = (): Promise<boolean> =>
+    new Promise((resolve) => {
+      const socket = connect(port, '127.0.0.1', () => resolve(true));
+      socket.on('error', () => resolve(false)).on('connect', () => socket.destroy());
+    });
+  while (!(await knock())) await new Promise((resolve) => setTimeout(resolve, 5));
+  child.kill('SIGTERM');
+  const { code, output } = await ended;
+  expect(code).toBe(0);
+  expect(output).not.toContain('error');
+});
+
 test.each(['abc', '65536', '80.5'])('refuses PORT=%s', async (port) => {
   const { code, output } = await startCommand({ PORT: port }).ended;
   expect(code).toBe(1);

@@ -22,8 +22,9 @@ export interface PoolBenches {
   shardOf: (index: number) => string;
   /** Bytes of the engine that so many of the models take at once. */
   budgetOf: (room: number) => number;
-  /** A store with all models but the first, which is the shipped one. There is room for some models at once. */
-  makeBench: (options?: { pointerTtlMs?: number; room?: number }) => Bench;
+  /** A store with all models but the first, which is the shipped one. There is room for some models at once; where
+   *  `guestRoom` is less, for two of them and a new champion, but for no other third one. */
+  makeBench: (options?: { pointerTtlMs?: number; room?: number; guestRoom?: number }) => Bench;
 }
 
 export interface Bench {
@@ -68,7 +69,8 @@ export async function startPoolBenches(): Promise<PoolBenches> {
   const shardOf = (index: number): string => modelFilePath(idOf(index), 'group1-shard1of1.bin');
   const budgetOf = (room: number): number => sumMemory(Array.from({ length: room }, () => memory));
 
-  function makeBench({ pointerTtlMs = 0, room = 3 } = {}): Bench {
+  function makeBench(options: Parameters<PoolBenches['makeBench']>[0] = {}): Bench {
+    const { pointerTtlMs = 0, room = 3 } = options;
     const store = new Map<string, Uint8Array<ArrayBuffer>>();
     const shipped = new Map<string, Uint8Array<ArrayBuffer>>();
     models.forEach(({ modelId, files }, index) => {
@@ -100,6 +102,7 @@ export async function startPoolBenches(): Promise<PoolBenches> {
       open,
       pointerTtlMs,
       budgetBytes: budgetOf(room),
+      guestBudgetBytes: budgetOf(options.guestRoom ?? room),
       reportError: (error) => logged.push(error),
     });
     const take: Bench['take'] = (choice = {}) => pool.take(choice, (work) => kept.push(work));

@@ -9,9 +9,8 @@ export interface InferenceReading {
   queueLimit: number;
   /** Later runs that wait of requests with many. */
   waitingLater: number;
-  /** Since the start: runs, and the time that threads took for them. */
+  /** Runs since the start. */
   runs: number;
-  computeSeconds: number;
   /** Since the start: runs that were refused because too many waited, given up because their time was over, or because
    *  their caller had left; and threads that died. */
   refused: number;
@@ -22,10 +21,11 @@ export interface InferenceReading {
 
 /** One run of a model. */
 export interface MeasuredRun {
-  modelId: string;
   waitSeconds: number;
   /** Decoding of the picture included. */
   computeSeconds: number;
+  /** Whether the model was run, and not only a picture decoded. */
+  hasLayers: boolean;
 }
 
 export interface InferenceMeter {

@@ -14,8 +14,9 @@ import {
 } from '../../inference/classifier.ts';
 import type { LoadedModelParts } from '../../inference/loaded-model.ts';
 import type { InferenceMeter, InferenceReading, MeasuredRun } from './inference-meter.ts';
+import { timeIsOver, toError, tooManyWait } from './pool-errors.ts';
 import type { PoolSettings } from './pool-settings.ts';
-import type { ThreadAnswer, ThreadOrder, ThreadSettings } from './thread-message.ts';
+import { packTask, type ThreadAnswer, type ThreadOrder, type ThreadSettings } from './thread-message.ts';
 import { createTurnQueue } from './turn-queue.ts';
 
 export interface InferencePool {
@@ -41,7 +42,6 @@ export interface InferencePoolOptions extends PoolSettings {
 }
 
 const THREAD_FILE = new URL('./inference-thread.ts', import.meta.url);
-/** A thread that dies again and again is started again later and later. */
 const FIRST_RESTART_MS = 1000;
 const LONGEST_RESTART_MS = 30_000;
 
@@ -50,7 +50,8 @@ interface PooledModel {
   folder: string;
   modelId: string;
   loadedIn: Set<Seat>;
-  refusedBy: Set<Seat>;
+  /** Threads that could not load it, though another one could; they try again. */
+  refusedBy: Map<Seat, Refusal>;
   /** Whether one thread is enough to begin with. */
   isFirst: boolean;
   /** Until it is settled. */
@@ -58,22 +59,37 @@ interface PooledModel {
   parts: LoadedModelParts | undefined;
 }
 
+interface Refusal {
+  times: number;
+  /** Until it is tried again. */
+  rest: NodeJS.Timeout | undefined;
+}
+
 interface Job {
   model: PooledModel;
   task: ModelTask;
   queuedMs: number;
-  /** Of waiting; then of the run. */
-  timer: NodeJS.Timeout | undefined;
+  /** Of the request, waiting included; absent when it is answered. */
+  deadline: NodeJS.Timeout | undefined;
   resolve: (result: ModelResult) => void;
   reject: (error: unknown) => void;
+}
+
+/** What a thread does now: it runs a job, or loads a model. */
+interface Work {
+  model: PooledModel;
+  job?: Job;
+  startedMs: number;
+  /** Of a run. */
+  limit?: NodeJS.Timeout;
 }
 
 /** The place of a thread; threads come and go. */
 interface Seat {
   worker: Worker | undefined;
   isStarted: boolean;
-  work: { model: PooledModel; job?: Job; startedMs: number } | undefined;
-  /** Why its thread ends, once that is known. */
+  work: Work | undefined;
+  /** Why its thread ends, once that is known: from then on it is not listened to and given nothing. */
   cause: unknown;
   /** Deaths since it last did something. */
   deaths: number;
@@ -94,7 +110,7 @@ export function createInferencePool(options: InferencePoolOptions): InferencePoo
   const models = new Set<PooledModel>();
   const queue = createTurnQueue<Job>();
   const listeners = new Set<(run: MeasuredRun) => void>();
-  const counts = { runs: 0, computeSeconds: 0, refused: 0, timedOut: 0, abandoned: 0, lostThreads: 0 };
+  const counts = { runs: 0, refused: 0, timedOut: 0, abandoned: 0, lostThreads: 0 };
   let lastNumber = 0;
   let isClosed = false;
 
@@ -116,8 +132,10 @@ export function createInferencePool(options: InferencePoolOptions): InferencePoo
   }
 
   function hear(seat: Seat, answer: ThreadAnswer): void {
+    if (seat.cause !== undefined) return;
     const { work } = seat;
     seat.work = undefined;
+    clearTimeout(work?.limit);
     if (answer.kind === 'started') seat.isStarted = true;
     else if (work === undefined) throw new Error('internal: a thread answers what nobody asked');
     else if (work.job === undefined) hearOfLoad(seat, work.model, answer);
@@ -130,16 +148,28 @@ export function createInferencePool(options: InferencePoolOptions): InferencePoo
     // It may have been given up meanwhile.
     const isWanted = models.has(model);
     if (answer.kind === 'refused') {
-      model.refusedBy.add(seat);
       if (model.loading !== undefined) giveUp(model, toError(answer));
-      else if (isWanted) reportError(toError(answer));
+      else if (isWanted) putOff(seat, model, toError(answer));
       return;
     }
     if (answer.kind !== 'loaded') throw new Error('internal: a thread that loads says something else');
     if (!isWanted) return order(seat, { kind: 'free', model: model.number });
     model.loadedIn.add(seat);
+    model.refusedBy.delete(seat);
     model.parts ??= answer.parts;
     settleIfLoaded(model);
+  }
+
+  /** Other threads have this model: what this one lacks may come back. Told once. */
+  function putOff(seat: Seat, model: PooledModel, error: ProductError): void {
+    const times = (model.refusedBy.get(seat)?.times ?? 0) + 1;
+    if (times === 1) reportError(error);
+    const refusal: Refusal = { times, rest: undefined };
+    refusal.rest = setTimeout(() => {
+      refusal.rest = undefined;
+      dispatch();
+    }, findRestartDelay(times)).unref();
+    model.refusedBy.set(seat, refusal);
   }
 
   function settleIfLoaded(model: PooledModel): void {
@@ -161,20 +191,20 @@ export function createInferencePool(options: InferencePoolOptions): InferencePoo
 
   function remove(model: PooledModel): void {
     if (!models.delete(model)) return;
+    for (const { rest } of model.refusedBy.values()) clearTimeout(rest);
     for (const seat of model.loadedIn) order(seat, { kind: 'free', model: model.number });
   }
 
   function hearOfRun(job: Job, { answer, startedMs }: { answer: ThreadAnswer; startedMs: number }): void {
-    clearTimeout(job.timer);
+    stopClock(job);
     if (answer.kind === 'refused') return job.reject(toError(answer));
     if (answer.kind !== 'done') throw new Error('internal: a thread that runs says something else');
     const measured: MeasuredRun = {
-      modelId: job.model.modelId,
       waitSeconds: (startedMs - job.queuedMs) / 1000,
       computeSeconds: answer.computeMs / 1000,
+      hasLayers: job.task.layers.length > 0,
     };
     counts.runs += 1;
-    counts.computeSeconds += measured.computeSeconds;
     for (const listener of listeners) listener(measured);
     job.resolve(answer.result);
   }
@@ -183,17 +213,15 @@ export function createInferencePool(options: InferencePoolOptions): InferencePoo
   function bury(seat: Seat, cause: unknown): void {
     const { work, isStarted } = seat;
     Object.assign(seat, { worker: undefined, isStarted: false, work: undefined });
-    for (const { loadedIn, refusedBy } of models) {
-      loadedIn.delete(seat);
-      refusedBy.delete(seat);
-    }
+    clearTimeout(work?.limit);
+    for (const { loadedIn } of models) loadedIn.delete(seat);
     const error = new ProductError(
       'server/lost',
       'the thread that worked on this died, and another takes its place; send the request again; the operator finds the reason in the log',
       { cause },
     );
     if (work?.job !== undefined) {
-      clearTimeout(work.job.timer);
+      stopClock(work.job);
       work.job.reject(error);
     }
     if (isClosed) return;
@@ -207,8 +235,7 @@ export function createInferencePool(options: InferencePoolOptions): InferencePoo
       else settleIfLoaded(model);
     }
     seat.deaths += 1;
-    const delayMs = seat.deaths === 1 ? 0 : Math.min(FIRST_RESTART_MS * 2 ** (seat.deaths - 2), LONGEST_RESTART_MS);
-    seat.restart = setTimeout(() => startThread(seat), delayMs).unref();
+    seat.restart = setTimeout(() => startThread(seat), findRestartDelay(seat.deaths - 1)).unref();
     dispatch();
   }
 
@@ -219,7 +246,9 @@ export function createInferencePool(options: InferencePoolOptions): InferencePoo
 
   function assign(seat: Seat): void {
     const startedMs = performance.now();
-    const missing = [...models].find(({ loadedIn, refusedBy }) => !loadedIn.has(seat) && !refusedBy.has(seat));
+    const missing = [...models].find(
+      ({ loadedIn, refusedBy }) => !loadedIn.has(seat) && refusedBy.get(seat)?.rest === undefined,
+    );
     if (missing !== undefined && countLoading() < mostLoading) {
       seat.work = { model: missing, startedMs };
       const { number: model, folder, modelId } = missing;
@@ -227,47 +256,54 @@ export function createInferencePool(options: InferencePoolOptions): InferencePoo
     }
     const job = queue.take(({ model }) => model.loadedIn.has(seat));
     if (job === undefined) return;
-    clearTimeout(job.timer);
-    job.timer = setTimeout(() => endStuck(seat, job), timeoutMs).unref();
-    seat.work = { model: job.model, job, startedMs };
-    order(seat, { kind: 'run', model: job.model.number, task: job.task });
+    const limit = setTimeout(() => afterAnswers(() => endStuck(seat, job)), timeoutMs).unref();
+    seat.work = { model: job.model, job, startedMs, limit };
+    order(seat, { kind: 'run', model: job.model.number, task: packTask(job.task) });
   }
 
   function countLoading(): number {
     return seats.filter(({ work }) => work !== undefined && work.job === undefined).length;
   }
 
-  /** A run that takes longer than any request may does not end by itself. */
+  /**
+   * A run that takes longer than any request may does not end by itself. One whose request has less time left, since it
+   * waited, goes on without it: the thread is healthy.
+   */
   function endStuck(seat: Seat, job: Job): void {
-    counts.timedOut += 1;
+    if (seat.work?.job !== job) return;
+    expire(job);
     seat.cause = timeIsOver(timeoutMs);
-    job.reject(seat.cause);
     void seat.worker?.terminate();
+  }
+
+  /** The time of a request is over. */
+  function expire(job: Job): void {
+    if (job.deadline === undefined) return;
+    stopClock(job);
+    queue.remove(job);
+    counts.timedOut += 1;
+    job.reject(timeIsOver(timeoutMs));
   }
 
   function run(model: PooledModel, task: ModelTask, { signal, isLater, spentMs }: Turn): Promise<ModelResult> {
     if (signal?.aborted === true) return Promise.reject(callerLeft());
     if (isClosed || !models.has(model)) return Promise.reject(new Error('internal: the model is freed'));
     const { promise, resolve, reject } = Promise.withResolvers<ModelResult>();
-    const job: Job = { model, task, queuedMs: performance.now(), timer: undefined, resolve, reject };
-    const dropWith = (count: 'timedOut' | 'abandoned' | 'refused', error: ProductError): void => {
+    const job: Job = { model, task, queuedMs: performance.now(), deadline: undefined, resolve, reject };
+    const dropWith = (count: 'abandoned' | 'refused', error: ProductError): void => {
       // What a thread has begun, it ends.
       if (!queue.remove(job)) return;
-      clearTimeout(job.timer);
+      stopClock(job);
       counts[count] += 1;
       reject(error);
     };
+    job.deadline = setTimeout(() => afterAnswers(() => expire(job)), Math.max(0, timeoutMs - spentMs)).unref();
     queue.add(job, isLater);
     dispatch();
     if (!isLater && queue.waiting.first > queueLimit) {
       dropWith('refused', tooManyWait(queueLimit));
       return promise;
     }
-    // It has one already when a thread has begun with it.
-    job.timer ??= setTimeout(
-      () => dropWith('timedOut', timeIsOver(timeoutMs)),
-      Math.max(0, timeoutMs - spentMs),
-    ).unref();
     if (signal === undefined) return promise;
     const leave = (): void => dropWith('abandoned', callerLeft());
     signal.addEventListener('abort', leave, { once: true });
@@ -278,6 +314,7 @@ export function createInferencePool(options: InferencePoolOptions): InferencePoo
     return {
       ...parts,
       lanes: threads,
+      isReady: () => model.loadedIn.size > 0,
       run: (task, turn) => run(model, task, turn),
       dispose: () => remove(model),
     };
@@ -305,7 +342,7 @@ export function createInferencePool(options: InferencePoolOptions): InferencePoo
         folder,
         modelId,
         loadedIn: new Set(),
-        refusedBy: new Set(),
+        refusedBy: new Map(),
         isFirst,
         loading,
         parts: undefined,
@@ -327,29 +364,29 @@ export function createInferencePool(options: InferencePoolOptions): InferencePoo
       seats.forEach(({ restart }) => clearTimeout(restart));
       const ended = new Error('internal: the threads have ended');
       for (let job = queue.take(() => true); job !== undefined; job = queue.take(() => true)) {
-        clearTimeout(job.timer);
+        stopClock(job);
         job.reject(ended);
       }
-      for (const { loading } of models) loading?.reject(ended);
+      for (const { loading, refusedBy } of models) {
+        loading?.reject(ended);
+        for (const { rest } of refusedBy.values()) clearTimeout(rest);
+      }
       await Promise.all(seats.flatMap(({ worker }) => worker?.terminate() ?? []));
     },
   };
 }
 
-function toError({ code, message, details }: ThreadAnswer & { kind: 'refused' }): ProductError {
-  return new ProductError(code, message, { details });
+/** A thread that died, or could not load, so many times is tried again so much later. */
+function findRestartDelay(times: number): number {
+  return times === 0 ? 0 : Math.min(FIRST_RESTART_MS * 2 ** (times - 1), LONGEST_RESTART_MS);
 }
 
-function tooManyWait(queueLimit: number): ProductError {
-  return new ProductError('server/busy', `${queueLimit} requests wait already, and no more do; try again in a moment`, {
-    details: { queueLimit },
-  });
+/** What a thread has said already is heard before `act`: while this one computed, timers were late, and answers, too. */
+function afterAnswers(act: () => void): void {
+  setImmediate(act);
 }
 
-function timeIsOver(timeoutMs: number): ProductError {
-  return new ProductError(
-    'server/timeout',
-    `the answer took longer than ${timeoutMs} ms, the most that this server works on one; try again later, or ask for less`,
-    { details: { timeoutMs } },
-  );
+function stopClock(job: Job): void {
+  clearTimeout(job.deadline);
+  job.deadline = undefined;
 }

@@ -16,6 +16,16 @@ export type ThreadOrder =
   | { kind: 'run'; model: number; task: ModelTask }
   | { kind: 'free'; model: number };
 
+/** The task as a message: a view would take all of the request's body to the thread with it. */
+export function packTask(task: ModelTask): ModelTask {
+  const { input } = task;
+  return { ...task, input: 'file' in input ? { file: packBytes(input.file) } : { pixels: packBytes(input.pixels) } };
+}
+
+function packBytes(bytes: Uint8Array): Uint8Array {
+  return bytes.byteLength === bytes.buffer.byteLength ? bytes : bytes.slice();
+}
+
 export type ThreadAnswer =
   | { kind: 'started' }
   | { kind: 'loaded'; parts: LoadedModelParts }

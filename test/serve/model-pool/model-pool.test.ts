@@ -194,6 +194,25 @@ describe('models beside the champion', () => {
     expect(await swap(bench)).toBe(idOf(3));
   });
 
+  test('have less room than a new champion, and none of them is freed for one that does not fit even then', async () => {
+    const bench = makeBench({ room: 5, guestRoom: 2 });
+    const loads = (index: number): number => bench.reads.filter((path) => path === shardOf(index)).length;
+    const old = await bench.take();
+    for (const index of [1, 2, 1]) expect(await bench.ask({ model: idOf(index) })).toBe(idOf(index));
+    expect([loads(1), loads(2)]).toEqual([2, 1]);
+    const guest = await bench.take({ model: idOf(1) });
+    bench.point(3, 1);
+    expect(await swap(bench)).toBe(idOf(3));
+    guest.release();
+    // The old champion is in use, and the new one is kept.
+    await expect(bench.ask({ model: idOf(2) })).rejects.toMatchObject({ code: 'server/not-ready' });
+    expect(await bench.ask({ model: idOf(1) })).toBe(idOf(1));
+    expect(loads(1)).toBe(2);
+    old.release();
+    expect(await bench.ask({ model: idOf(2) })).toBe(idOf(2));
+    expect(bench.logged).toEqual([]);
+  });
+
   test('are loaded once for all who ask meanwhile', async () => {
     const bench = makeBench();
     const ids = await Promise.all(Array.from({ length: 8 }, () => bench.ask({ model: idOf(4) })));

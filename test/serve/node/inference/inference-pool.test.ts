@@ -1,11 +1,22 @@
 /** The threads that run models: real ones, with tiny models. */
 import { randomBytes } from 'node:crypto';
-import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import type { ModelResult, ModelRunner, ModelTask } from '../../../../serve/inference/classifier.ts';
+import { rename } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
+import {
+  createClassifier,
+  type ModelResult,
+  type ModelRunner,
+  type ModelTask,
+} from '../../../../serve/inference/classifier.ts';
 import { createInferencePool, type InferencePool } from '../../../../serve/node/inference/inference-pool.ts';
+import type { MeasuredRun } from '../../../../serve/node/inference/inference-meter.ts';
 import { readPoolSettings } from '../../../../serve/node/inference/pool-settings.ts';
+import type { ThreadOrder } from '../../../../serve/node/inference/thread-message.ts';
 import { startServer } from '../../../../serve/node/server.ts';
 import { compileWasmModules, type WasmModules } from '../../../../serve/node/wasm-modules.ts';
+import { ProductError } from '../../../../shared/errors.ts';
 import { encodePng } from '../../../../shared/image/png-encode.ts';
 import { makeSharedFolder } from '../../../support/temporary-folder.ts';
 import { writeTinyStore } from '../../../support/tiny-model.ts';
@@ -81,16 +92,17 @@ describe('the threads that run models', () => {
   test('are told of by a meter: each run with its times', async () => {
     const { load, pool } = makePool({ threads: 1 });
     const runner = await load(0);
-    const runs: string[] = [];
-    const end = pool.meter.observe(({ modelId, waitSeconds, computeSeconds }) => {
-      expect(Math.min(waitSeconds, computeSeconds)).toBeGreaterThanOrEqual(0);
-      runs.push(modelId);
-    });
-    await Promise.all([runner.run(taskOf(), FIRST), runner.run(taskOf(), FIRST)]);
+    const runs: MeasuredRun[] = [];
+    const end = pool.meter.observe((run) => runs.push(run));
+    const decoding: ModelTask = { input: { file: await drawLargePicture() }, layers: [], hasToken: false };
+    await Promise.all([runner.run(decoding, FIRST), runner.run(taskOf(), FIRST)]);
     end();
     await runner.run(taskOf(), FIRST);
-    expect(runs).toEqual([ids[0], ids[0]]);
-    expect(pool.meter.read().computeSeconds).toBeGreaterThan(0);
+    expect(runs.map(({ hasLayers }) => hasLayers)).toEqual([false, true]);
+    const [first, second] = runs;
+    expect(first?.computeSeconds).toBeGreaterThan(0);
+    // It waited for all of the other one.
+    expect(second?.waitSeconds).toBeGreaterThan(first?.waitSeconds ?? Infinity);
   });
 
   test('refuse a request beyond the queue at once, and take later runs of those that were let in', async () => {
@@ -103,6 +115,28 @@ describe('the threads that run models', () => {
     expect(outcomes.map(({ status }) => status)).toEqual([...Array(4).fill('fulfilled'), 'rejected', 'rejected']);
     expect(outcomes[5]).toMatchObject({ reason: { code: 'server/busy', details: { queueLimit: 3 } } });
     expect(logitsOf(await later).length).toBe(3);
+  });
+
+  test('compute none of the runs that a caller begins at once when the first of them is refused', async () => {
+    const { load, pool } = makePool({ threads: 1, queueLimit: 0 });
+    const runner = await load(0);
+    const busy = runner.run(taskOf(), FIRST);
+    const own = createClassifier(runner).forCaller({ signal: new AbortController().signal });
+    const outcomes = await Promise.allSettled([own.classify(PIXELS), own.classify(PIXELS), own.classify(PIXELS)]);
+    for (const outcome of outcomes) expect(outcome).toMatchObject({ reason: { code: 'server/busy' } });
+    expect(pool.meter.read()).toMatchObject({ waiting: 0, waitingLater: 0, refused: 1, abandoned: 2 });
+    await busy;
+    await expect(own.classify(PIXELS)).rejects.toMatchObject({ code: 'server/busy' });
+    expect(pool.meter.read().runs).toBe(1);
+  });
+
+  test('go on with the runs of a caller after one whose picture is damaged', async () => {
+    const { load, pool } = makePool({ threads: 1 });
+    const own = createClassifier(await load(0)).forCaller({ signal: new AbortController().signal });
+    const [damaged, sound] = await Promise.allSettled([own.prepare(new Uint8Array(9)), own.classify(PIXELS)]);
+    expect(damaged).toMatchObject({ reason: { code: 'image/unknown-type' } });
+    expect(sound).toMatchObject({ status: 'fulfilled' });
+    expect(pool.meter.read().abandoned).toBe(0);
   });
 
   test('do not let a request wait behind the later runs of another one', async () => {
@@ -138,7 +172,7 @@ describe('the threads that run models', () => {
     const runner = await load(0);
     const expected = logitsOf(await runner.run(taskOf(), FIRST));
     // An error of ours, after which nobody knows what state a thread is in.
-    const deadly = { ...taskOf(), input: { pixels: undefined } } as unknown as ModelTask;
+    const deadly = { ...taskOf(), layers: undefined } as unknown as ModelTask;
     const outcomes = await Promise.allSettled([
       runner.run(deadly, FIRST),
       ...Array.from({ length: 20 }, () => runner.run(taskOf(), FIRST)),
@@ -181,6 +215,42 @@ describe('the threads that run models', () => {
         { timeout: 20_000 },
       )
       .toBe(1);
+  });
+
+  test('are not ended for an answer that is there, late as this thread may be to hear it', async () => {
+    const { load, pool } = makePool({ threads: 1, timeoutMs: 1000 });
+    const runner = await load(0);
+    await new Promise((resolve) => setImmediate(resolve));
+    const run = runner.run(taskOf(), FIRST);
+    // This thread computes; meanwhile the answer and the end of its time come.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2500);
+    expect(logitsOf(await run).length).toBe(3);
+    expect(pool.meter.read()).toMatchObject({ runs: 1, timedOut: 0, lostThreads: 0 });
+  });
+
+  test('give a run only the time that waiting has left of its request, and live on when that was too short', async () => {
+    const { load, pool } = makePool({ threads: 1, timeoutMs: 60_000 });
+    const runner = await load(0);
+    const task: ModelTask = { input: { file: await drawLargePicture() }, layers: ['linear'], hasToken: false };
+    const late = runner.run(task, { ...LATER, spentMs: 59_999 });
+    expect(pool.meter.read().busyThreads).toBe(1);
+    await expect(late).rejects.toMatchObject({ code: 'server/timeout' });
+    // The same thread, after what it had begun.
+    expect(logitsOf(await runner.run(taskOf(), FIRST)).length).toBe(3);
+    expect(pool.meter.read()).toMatchObject({ runs: 2, timedOut: 1, lostThreads: 0 });
+  });
+
+  test('are sent a picture without the body that it lies in', async () => {
+    const { load } = makePool({ threads: 1 });
+    const runner = await load(0);
+    const post = vi.spyOn(Worker.prototype, 'postMessage');
+    onTestFinished(() => post.mockRestore());
+    const body = new Uint8Array(1_000_000);
+    body.set(PIXELS, 5000);
+    const answer = await runner.run(taskOf(body.subarray(5000, 5000 + PIXELS.length)), FIRST);
+    const inputs = post.mock.calls.map(([order]) => (order as ThreadOrder & { kind: 'run' }).task.input);
+    expect(inputs.map((input) => ('pixels' in input ? input.pixels.buffer.byteLength : 0))).toEqual([PIXELS.length]);
+    expect(logitsOf(answer)).toEqual(logitsOf(await runner.run(taskOf(), FIRST)));
   });
 
   test('refuse a model that is damaged, and go on with the others', async () => {
@@ -250,6 +320,42 @@ test('a request whose caller hangs up while it waits is taken out of the queue',
   await expect.poll(() => server.inference.read(), { timeout: 20_000 }).toMatchObject({ abandoned: 1, runs: 4 });
   expect(await send(small)).toBe(200);
 });
+
+test(
+  'a thread that took the place of a lost one tries to load the model until it is there',
+  { timeout: 120_000 },
+  async () => {
+    const store = await makeSharedFolder();
+    const { modelId } = await writeTinyStore(store, { seed: 3 });
+    const logged: unknown[] = [];
+    const server = await startServer({
+      host: '127.0.0.1',
+      port: 0,
+      store,
+      page: 'web/dist',
+      pool: { threads: 1, timeoutMs: 100 },
+      reportError: (error) => logged.push(error),
+    });
+    onTestFinished(() => server.close());
+    await server.ready;
+    const ask = async (path: string): Promise<number> => (await fetch(server.url + path)).status;
+    const send = async (body: Uint8Array<ArrayBuffer>): Promise<number> =>
+      (await fetch(`${server.url}/classify`, { method: 'POST', body })).status;
+    expect([await ask('/readyz'), await ask('/v2/health/ready')]).toEqual([200, 200]);
+
+    await rename(join(store, modelId), join(store, 'away'));
+    expect(await send(await drawLargePicture())).toBe(503);
+    const codes = (): unknown[] => logged.map((error) => (error instanceof ProductError ? error.code : undefined));
+    await expect.poll(codes, { timeout: 30_000 }).toContain('model/missing');
+    expect([await ask('/readyz'), await ask('/v2/health/ready')]).toEqual([503, 503]);
+
+    await rename(join(store, 'away'), join(store, modelId));
+    await expect.poll(() => ask('/readyz'), { timeout: 30_000 }).toBe(200);
+    const small = await encodePng({ width: 8, height: 8, channels: 1, pixels: new Uint8Array(64) });
+    await expect.poll(() => send(small), { timeout: 30_000 }).toBe(200);
+    expect(codes().filter((code) => code === 'model/missing').length).toBe(1);
+  },
+);
 
 test('the settings are whole numbers, with a thread for each core and a queue for each thread', () => {
   const { threads, queueLimit, timeoutMs } = readPoolSettings({});
