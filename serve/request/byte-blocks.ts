@@ -21,12 +21,13 @@ export class ByteBlocks {
   }
 
   add(chunk: Uint8Array): void {
-    const fitting = chunk.subarray(0, this.#open.length - this.#openFilled);
-    this.#open.set(fitting, this.#openFilled);
-    this.#openFilled += fitting.length;
+    const room = this.#open.length - this.#openFilled;
+    const isFitting = chunk.length <= room;
+    this.#open.set(isFitting ? chunk : chunk.subarray(0, room), this.#openFilled);
+    this.#openFilled += Math.min(chunk.length, room);
     this.#length += chunk.length;
-    const rest = chunk.subarray(fitting.length);
-    if (rest.length === 0) return;
+    if (isFitting) return;
+    const rest = chunk.subarray(room);
     if (this.#open.length > 0) this.#full.push(this.#open);
     this.#open = new Uint8Array(Math.max(rest.length, Math.min(LARGEST_BLOCK, this.#length)));
     this.#open.set(rest);
