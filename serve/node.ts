@@ -27,7 +27,7 @@ let isEnding = false;
 
 try {
   logForm = parseLogForm(process.env['LOG']);
-  const server = await startServer({
+  const starting = startServer({
     host: process.env['HOST'] || DEFAULT_HOST,
     port: parsePort(process.env['PORT']),
     store: findStore(),
@@ -45,7 +45,9 @@ try {
       addressHeader: parseAddressHeader(process.env['CLIENT_ADDRESS_HEADER']),
     },
   });
-  endOnSignals(server);
+  // Before it listens: who can reach it can also expect it to end in order.
+  endOnSignals(starting);
+  const server = await starting;
   const { name, modelId } = await server.ready;
   say(`${server.url} answers with ${name} (${modelId.slice(0, 8)}). The API is described at ${server.url}/docs`);
 } catch (error) {
@@ -88,11 +90,11 @@ function parsePort(text: string | undefined): number {
 }
 
 /** The first signal lets the requests in flight finish; the second does not. */
-function endOnSignals(server: RunningServer): void {
+function endOnSignals(starting: Promise<RunningServer>): void {
   const end = (): void => {
     if (isEnding) process.exit(1);
     isEnding = true;
-    server.close().then(() => process.exit(0), reportError);
+    starting.then((server) => server.close()).then(() => process.exit(0), reportError);
   };
   process.on('SIGTERM', end);
   process.on('SIGINT', end);
