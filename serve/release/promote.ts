@@ -55,8 +55,7 @@ ${JSON_HELP}`,
       );
       if (champion === null) return;
       const accuracy = await readMeasuredAccuracy(store, champion).catch(() => undefined);
-      if (accuracy === undefined)
-        report(`nobody has measured ${title}: npm run model -- evaluate, then publish it again`);
+      if (accuracy === undefined) print('nobody has measured it: npm run model -- evaluate, then publish it again');
     });
   },
 };

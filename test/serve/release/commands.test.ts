@@ -117,7 +117,10 @@ it('promotes by the first 8 digits, and tells what is replaced', async () => {
   await publish('second');
   expect(await promote(first.modelId.slice(0, 8))).toMatchObject({
     status: 0,
-    printed: `tiny.first (${first.modelId.slice(0, 8)}) is the champion of resnet18 now: change 1\nit replaces the shipped model`,
+    printed: [
+      `tiny.first (${first.modelId.slice(0, 8)}) is the champion of resnet18 now: change 1\nit replaces the shipped model`,
+      'nobody has measured it: npm run model -- evaluate, then publish it again',
+    ].join('\n'),
   });
   const { printed } = await promote(second.modelId, '--json');
   expect(JSON.parse(printed)).toMatchObject({
@@ -347,9 +350,9 @@ describe('promote', () => {
 
   it('says when nobody has measured what it promotes', async () => {
     await publish('first');
-    const { status, reported } = await promote(first.modelId);
+    const { status, printed } = await promote(first.modelId);
     expect(status).toBe(0);
-    expect(reported).toContain(`nobody has measured tiny.first (${first.modelId.slice(0, 8)})`);
+    expect(printed).toContain('nobody has measured it: npm run model -- evaluate');
   });
 
   it('reads what it promotes: one changed bit in the weights, and nothing is changed', async () => {
