@@ -81,7 +81,8 @@ export function createApp(services: Services): OpenAPIHono {
       const file = await findFile(services.page, raw);
       if (file instanceof Response) {
         context.set('isFile', true);
-        return file;
+        // Those of a platform are not to be changed.
+        return new Response(file.body, file);
       }
       allowed = file;
     }
@@ -144,10 +145,11 @@ const NO_PAGE = "default-src 'none'; frame-ancestors 'none'";
 
 const setSafeHeaders = createMiddleware(async (context, next) => {
   await next();
+  const { headers } = context.res;
   // A file comes with headers of its own only.
-  context.header(REQUEST_ID_HEADER, context.get('requestId'));
-  context.header('x-content-type-options', 'nosniff');
+  headers.set(REQUEST_ID_HEADER, context.get('requestId'));
+  headers.set('x-content-type-options', 'nosniff');
   // A URL can hold a picture.
-  context.header('referrer-policy', 'no-referrer');
-  if (!context.res.headers.has('content-security-policy')) context.header('content-security-policy', NO_PAGE);
+  headers.set('referrer-policy', 'no-referrer');
+  if (!headers.has('content-security-policy')) headers.set('content-security-policy', NO_PAGE);
 });

@@ -40,8 +40,15 @@ export interface Access {
   rate?: RateRule;
 }
 
-/** The models that each request has taken, to be given back when it is answered. */
-const taken = new WeakMap<Context, TakenModel[]>();
+declare module 'hono' {
+  interface ContextVariableMap {
+    /**
+     * What the request has taken, to be given back when it is answered. In no WeakMap: V8 keeps the values of an old one,
+     * and all that they hold, until the old generation is collected.
+     */
+    takenModels?: TakenModel[];
+  }
+}
 
 /**
  * The model that answers this request, which the answer names in its headers. It is given back when the answer has been
@@ -57,7 +64,7 @@ export async function takeModel(services: Services, context: Context, choice: Mo
   keepAlive(answered);
   const classifier = model.classifier.forCaller({ signal: context.req.raw.signal });
   const lent = { ...model, classifier, release: () => (model.release(), markAnswered()) };
-  taken.set(context, [...(taken.get(context) ?? []), lent]);
+  context.set('takenModels', [...(context.get('takenModels') ?? []), lent]);
   nameModel(context, model.reference);
   context.header(MODEL_MODE_HEADER, model.reference.mode);
   return lent;
@@ -115,6 +122,6 @@ export const giveBackModels = createMiddleware(async (context, next) => {
   try {
     await next();
   } finally {
-    for (const model of taken.get(context) ?? []) model.release();
+    for (const model of context.get('takenModels') ?? []) model.release();
   }
 });

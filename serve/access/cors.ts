@@ -23,12 +23,14 @@ export function parseOrigins(text: string | undefined): AllowedOrigins {
 export const allowOrigins = (allowed: AllowedOrigins, exposed: readonly string[]) =>
   createMiddleware(async (context, next) => {
     await next();
+    // Not context.header(), which copies an answer that is made, each time.
+    const { headers } = context.res;
     // A cache keeps an answer for each origin, or one page's answer is another's.
-    if (allowed !== '*') context.header('vary', 'Origin', { append: true });
+    if (allowed !== '*') headers.append('vary', 'Origin');
     const origin = findOrigin(context, allowed);
     if (origin === undefined) return;
-    context.header('access-control-allow-origin', origin);
-    context.header('access-control-expose-headers', exposed.join(','));
+    headers.set('access-control-allow-origin', origin);
+    headers.set('access-control-expose-headers', exposed.join(','));
   });
 
 /** What a browser asks before it lets a page send a request that no form could send. */

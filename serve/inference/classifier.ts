@@ -86,7 +86,10 @@ export function createClassifier(runner: ModelRunner, caller?: Caller): Classifi
   const { manifest, computation, linear, lanes } = runner;
   const { name: logits } = findLayer(manifest.layers, LOGITS_LAYER);
   const giveUp = new AbortController();
-  const signal = caller === undefined ? undefined : AbortSignal.any([caller.signal, giveUp.signal]);
+  const { signal } = giveUp;
+  // Not AbortSignal.any: what it makes outlives a request until the old generation is collected.
+  caller?.signal.addEventListener('abort', () => giveUp.abort(), { once: true });
+  if (caller?.signal.aborted === true) giveUp.abort();
   let startedMs: number | undefined;
   let failure: { error: unknown } | undefined;
 

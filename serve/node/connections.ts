@@ -10,7 +10,9 @@ import { API_LIMITS, REQUEST_ID_HEADER } from '../../shared/api.ts';
 import { ProductError } from '../../shared/errors.ts';
 import { NO_ROUTE, type Observer } from '../observation/observer.ts';
 import { problemHeaders, toProblem } from '../problem.ts';
+import { offerBody } from '../request/body-source.ts';
 import { urlTooLong } from '../request/request-url.ts';
+import { readIncoming } from './incoming-body.ts';
 
 export interface ConnectionLimits {
   /** From the first byte of a request, or from connecting, to the end of its headers. */
@@ -38,7 +40,14 @@ interface ConnectionOptions {
 }
 
 export function createHttpServer({ fetch, observer, reportError, limits }: ConnectionOptions): Server {
-  const listener = getRequestListener(fetch, { errorHandler: (error) => answerFailure(error, observer, reportError) });
+  const listener = getRequestListener(
+    (request, env) => {
+      // HTTP/2 is not spoken here.
+      offerBody(request, readIncoming(env.incoming as IncomingMessage));
+      return fetch(request, env);
+    },
+    { errorHandler: (error) => answerFailure(error, observer, reportError) },
+  );
   const server = createServer(
     {
       maxHeaderSize: HEADER_BYTES,

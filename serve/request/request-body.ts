@@ -5,6 +5,7 @@
 import type { z } from 'zod';
 import { API_LIMITS } from '../../shared/api.ts';
 import { ProductError, type RequestErrorCode } from '../../shared/errors.ts';
+import { openBody, type BodySource } from './body-source.ts';
 import { ByteBlocks, gatherChunks } from './byte-blocks.ts';
 import { readBoundary, writeFormType } from './form-boundary.ts';
 import { countFormParts } from './form-parts.ts';
@@ -139,16 +140,16 @@ export async function* readLimited(
 }
 
 async function* readChunks(request: Pick<Request, 'body'>): AsyncGenerator<Uint8Array> {
-  if (request.body === null) return;
-  const reader = request.body.getReader() as ReadableStreamDefaultReader<Uint8Array>;
-  const next = (): Promise<Uint8Array | undefined> => waitForCaller(request, () => readChunk(reader));
+  const body = openBody(request);
+  if (body === undefined) return;
+  const next = (): Promise<Uint8Array | undefined> => waitForCaller(request, () => readChunk(body));
   let isRead = false;
   try {
     for (let chunk = await next(); chunk !== undefined; chunk = await next()) yield chunk;
     isRead = true;
   } finally {
     // Who has the answer already may leave as it likes.
-    if (!isRead) discardRest(reader).catch(() => undefined);
+    if (!isRead) discardRest(body).catch(() => undefined);
   }
 }
 
@@ -156,19 +157,19 @@ async function* readChunks(request: Pick<Request, 'body'>): AsyncGenerator<Uint8
  * Take what the caller still sends, up to a limit: many read no answer before they have sent everything, and the
  * connection stays good for the next request.
  */
-async function discardRest(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<void> {
+async function discardRest(body: BodySource): Promise<void> {
   let leftBytes: number = API_LIMITS.bytesPerRequest;
   while (leftBytes > 0) {
-    const { value, done } = await reader.read();
-    if (done) return;
-    leftBytes -= value.length;
+    const chunk = await body.read();
+    if (chunk === undefined) return;
+    leftBytes -= chunk.length;
   }
-  await reader.cancel();
+  await body.cancel();
 }
 
-async function readChunk(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<Uint8Array | undefined> {
+async function readChunk(body: BodySource): Promise<Uint8Array | undefined> {
   try {
-    return (await reader.read()).value;
+    return await body.read();
   } catch (cause) {
     throw new ProductError('request/aborted', 'the body ended before it was complete; send it again', { cause });
   }

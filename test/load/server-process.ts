@@ -9,6 +9,7 @@ export interface ServerProcess {
   readonly output: string;
   /** Resident memory in bytes. Linux only. */
   readResident(): number;
+  signal(signal: NodeJS.Signals): void;
   /** Settles when it has ended. */
   end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void>;
 }
@@ -40,6 +41,7 @@ export async function startServerProcess(environment: Record<string, string>): P
       const [, kilobytes] = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8')) ?? [];
       return Number(kilobytes) * 1024;
     },
+    signal: (signal) => child.kill(signal),
     async end(signal) {
       child.kill(signal);
       await ended;

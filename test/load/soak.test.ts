@@ -1,7 +1,7 @@
 /** The proofs of `npm run soak` in small: tiny models, a few seconds, a real server process. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { beforeAll, expect, onTestFinished, test } from 'vitest';
+import { beforeAll, expect, onTestFinished, test, vi } from 'vitest';
 import { oipErrorSchema } from '../../shared/oip-api.ts';
 import { createRandom } from '../../train/random.ts';
 import { makeSharedFolder } from '../support/temporary-folder.ts';
@@ -71,6 +71,32 @@ test(
     expect(server.output).not.toMatch(/error/i);
   },
 );
+
+test(
+  'an answered request is collected while it is young, so that the memory of a busy server is flat',
+  { timeout: 120_000 },
+  async () => {
+    const report = new URL('../support/report-old-space.ts', import.meta.url);
+    const server = await start({ NODE_OPTIONS: `--expose-gc --import ${report.href}` });
+    const readOldSpace = async (): Promise<number> => {
+      const told = [...server.output.matchAll(REPORTED)].length;
+      server.signal('SIGUSR2');
+      await vi.waitFor(() => expect([...server.output.matchAll(REPORTED)].length).toBe(told + 1), { timeout: 20_000 });
+      return Number([...server.output.matchAll(REPORTED)].at(-1)?.[1]);
+    };
+    const load = { body, clients: CLIENTS, perSecond: 100, judge: models.judge };
+    // Code and tables of its own settle first.
+    await sendAndWatch(server, { ...load, seconds: 4 });
+    const before = await readOldSpace();
+    const { sent, faults } = await sendAndWatch(server, { ...load, seconds: 5 });
+    const grown = (await readOldSpace()) - before;
+    expect(faults).toEqual([]);
+    // What a request is made of has 25 kB; a few hundred bytes are the growth of tables.
+    expect(grown / sent).toBeLessThan(4000);
+  },
+);
+
+const REPORTED = /old space: (\d+) bytes/g;
 
 test('no answer is mixed and none fails while the champion changes under load', { timeout: 120_000 }, async () => {
   const server = await start({ POINTER_TTL_MS: '0' });
