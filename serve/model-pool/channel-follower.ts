@@ -12,6 +12,8 @@ import { createSharedTask, type KeepAlive } from './shared-task.ts';
 export interface ChannelFollower {
   /** The pointer in force; undefined until the first champion is loaded. */
   readonly pointer: Pointer | undefined;
+  /** Its champion that could not be loaded, and is tried again later; undefined: none. */
+  readonly refused: RefusedChampion | undefined;
   /**
    * The pointer in force; the first one with its champion loaded, if need be.
    *
@@ -36,9 +38,10 @@ export interface ChannelFollowerOptions {
 const FIRST_RETRY_MS = 5000;
 const LONGEST_RETRY_MS = 5 * 60_000;
 
-interface Refusal {
-  champion: string;
-  seq: number;
+/** What the store's pointer names, though another one answers. */
+export type RefusedChampion = Pick<Pointer, 'champion' | 'seq'>;
+
+interface Refusal extends RefusedChampion {
   waitMs: number;
   triedMs: number;
 }
@@ -143,6 +146,9 @@ export function createChannelFollower(options: ChannelFollowerOptions): ChannelF
   return {
     get pointer() {
       return current;
+    },
+    get refused() {
+      return refusal;
     },
     follow,
     async take(keepAlive) {

@@ -8,7 +8,7 @@ import type { ModelManifest } from '../../shared/manifest.ts';
 import { channelNameSchema, DEFAULT_CHANNEL } from '../../shared/store.ts';
 import type { AssetSource } from '../asset-source.ts';
 import type { Classifier } from '../inference/classifier.ts';
-import { createChannelFollower, type ChannelFollower } from './channel-follower.ts';
+import { createChannelFollower, type ChannelFollower, type RefusedChampion } from './channel-follower.ts';
 import { createModelCatalogue, type ModelCatalogue, type Pointer } from './model-catalogue.ts';
 import { findModel, isModelId, type NamedModel } from './model-names.ts';
 import { createModelShelf, type Lease, type OpenedModel } from './model-shelf.ts';
@@ -39,6 +39,8 @@ export interface ModelPool {
   readonly isReady: boolean;
   /** Pointer of the default channel that is in force; undefined until its champion is loaded. No look is begun. */
   readonly champion: Pointer | undefined;
+  /** The champion that the store's pointer names, where it could not be loaded: another one goes on answering. */
+  readonly refused: RefusedChampion | undefined;
   /** Load the champion of the default channel. Errors: 'server/not-ready' (its cause says why). */
   prepare(keepAlive: KeepAlive): Promise<ModelManifest>;
   /**
@@ -151,6 +153,9 @@ export function createModelPool(options: ModelPoolOptions): ModelPool {
     },
     get champion() {
       return champion.pointer;
+    },
+    get refused() {
+      return champion.refused;
     },
     async prepare(keepAlive) {
       const { lease } = await orNotReady(champion.take(keepAlive));

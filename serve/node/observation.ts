@@ -35,7 +35,7 @@ export function createObservation({ inference, log }: ObservationOptions): Serve
 }
 
 /** Which model answers; nothing while none is loaded: who counts does not begin to load. */
-export function watchChampion(registry: Registry, models: Pick<ModelPool, 'champion'>): void {
+export function watchChampion(registry: Registry, models: Pick<ModelPool, 'champion' | 'refused'>): void {
   registry.watch({
     name: 'resnet_model_info',
     help: 'The model that answers now.',
@@ -43,6 +43,14 @@ export function watchChampion(registry: Registry, models: Pick<ModelPool, 'champ
       const pointer = models.champion;
       if (pointer === undefined) return [];
       return [[{ model_id: pointer.champion, channel: pointer.channel, seq: String(pointer.seq) }, 1]];
+    },
+  });
+  registry.watch({
+    name: 'resnet_model_refused_info',
+    help: 'The model that was promoted and could not be loaded, so that another one goes on answering; the log says why.',
+    read(): Reading {
+      const { refused } = models;
+      return refused === undefined ? [] : [[{ model_id: refused.champion, seq: String(refused.seq) }, 1]];
     },
   });
 }

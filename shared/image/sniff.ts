@@ -54,6 +54,12 @@ function sniffType(bytes: Uint8Array): ImageType {
   if (start.startsWith('\x89PNG')) return 'png';
   if (start.startsWith('\xff\xd8\xff')) return 'jpeg';
   if (start.startsWith('RIFF') && start.slice(8, 12) === 'WEBP') return 'webp';
+  if (/^(?:\xef\xbb\xbf)?\s*[{[]\s*["{[\]}]/.test(start)) {
+    throw new ProductError(
+      'image/unknown-type',
+      `got a JSON text; ${EXPECTED}; a picture in JSON is for /classify/json`,
+    );
+  }
   const foreign = nameForeignType(start, bytes);
   throw new ProductError(
     'image/unknown-type',

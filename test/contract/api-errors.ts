@@ -40,6 +40,14 @@ const CASES: ErrorCase[] = [
     body: () => findRefused('JPEG cut in its image data'),
   },
   {
+    name: 'JSON at the place of a picture',
+    code: 'image/unknown-type',
+    status: 415,
+    path: '/classify',
+    body: () => '{"image": "aGVsbG8="}',
+    says: /got a JSON text; .*classify\/json/,
+  },
+  {
     name: 'a CMYK JPEG',
     code: 'image/unsupported',
     status: 415,

@@ -83,8 +83,10 @@ describe('the pointer', () => {
     for (let round = 0; round < 10; round++) expect(await swap(bench)).toBe(idOf(0));
     expect(bench.logged).toMatchObject([{ code: 'model/damaged' }]);
     expect(bench.reads.filter((path) => path.includes('shard'))).toHaveLength(1);
+    expect(bench.pool.refused).toMatchObject({ champion: idOf(1), seq: 1 });
     bench.point(2, 2);
     expect(await swap(bench)).toBe(idOf(2));
+    expect(bench.pool.refused).toBeUndefined();
     bench.point(1, 3);
     expect(await swap(bench)).toBe(idOf(2));
     expect(bench.logged).toHaveLength(2);
