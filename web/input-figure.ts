@@ -80,6 +80,7 @@ function joinSize({ width, height }: PictureSize): string {
 function describeSize({ width, height }: PictureSize, scaledFrom: PictureSize | undefined): string {
   const size = joinSize({ width, height });
   if (scaledFrom === undefined) return size;
-  if (scaledFrom.width === width) return `${size}, encoded again here because the file is too large to send`;
+  if (scaledFrom.width === width)
+    return `${size}, sent as a PNG of this browser, since the server does not read the file itself`;
   return `${joinSize(scaledFrom)}, scaled down here to ${size} before sending`;
 }

@@ -1,9 +1,11 @@
 /**
  * From a chosen file to what is sent. A picture beyond the limits of the API is scaled down here, so that a photograph
- * from a telephone just works; everything else is sent byte by byte, also what is no picture: the server says why not.
+ * from a telephone just works, and one of a kind that only this browser reads becomes a PNG; everything else is sent byte
+ * by byte, also what is no picture: the server says why not.
  * Cropping and the resize to the model's input are the server's alone.
  */
 import { API_LIMITS } from '../shared/api.ts';
+import { findImageType, SIGNATURE_BYTES } from '../shared/image/signature.ts';
 import { decodeInputToken } from '../shared/image/token.ts';
 import { contextOf } from './element.ts';
 
@@ -14,7 +16,7 @@ const SCALED_SIDE = 8192;
 
 export interface PictureToSend {
   body: Blob;
-  /** The upright size of the file, where it was scaled down; undefined when it is sent as it is. */
+  /** The upright size of the file, where it was encoded again; undefined when it is sent as it is. */
   scaledFrom?: PictureSize;
 }
 
@@ -23,7 +25,7 @@ export interface PictureSize {
   height: number;
 }
 
-/** Size to scale to, or undefined where the file is within the limits. Keeps the shape of the picture. */
+/** Size to encode at, or undefined where the file is within the limits. Keeps the shape of the picture. */
 export function planScaling({ width, height, bytes }: PictureSize & { bytes: number }): PictureSize | undefined {
   const pixels = width * height;
   if (pixels <= API_LIMITS.pixelsPerImage && bytes <= API_LIMITS.bytesPerImage) return undefined;
@@ -40,12 +42,17 @@ export async function preparePicture(file: Blob): Promise<PictureToSend> {
   }
   try {
     const scaledFrom = { width: bitmap.width, height: bitmap.height };
-    const target = planScaling({ ...scaledFrom, bytes: file.size });
+    const target = planScaling({ ...scaledFrom, bytes: (await isKindOfApi(file)) ? file.size : Infinity });
     if (target === undefined) return { body: file };
     return { body: await encodeScaled(bitmap, target), scaledFrom };
   } finally {
     bitmap.close();
   }
+}
+
+async function isKindOfApi(file: Blob): Promise<boolean> {
+  const start = await file.slice(0, SIGNATURE_BYTES).arrayBuffer();
+  return findImageType(new Uint8Array(start)) !== undefined;
 }
 
 export class PictureTooLarge extends Error {

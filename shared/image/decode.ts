@@ -14,7 +14,8 @@ import type { Picture } from './fit.ts';
 import { corruptJpeg, inspectJpeg, truncatedJpeg } from './jpeg-segments.ts';
 import { orientPicture } from './orient.ts';
 import { decodePng } from './png-decode.ts';
-import { type ImageHeader, type ImageType, readImageHeader } from './sniff.ts';
+import type { ImageType } from './signature.ts';
+import { type ImageHeader, readImageHeader } from './sniff.ts';
 import { createWasmCodec, type EmscriptenFactory, type WasmCodec } from './wasm-codec.ts';
 import { corruptWebp, inspectWebp } from './webp-chunks.ts';
 

@@ -6,9 +6,8 @@
 import { ProductError } from '../errors.ts';
 import { readJpegHeader } from './jpeg-segments.ts';
 import { readPngHeader } from './png-chunks.ts';
+import { findImageType, SIGNATURE_BYTES, type ImageType } from './signature.ts';
 import { readWebpHeader } from './webp-chunks.ts';
-
-export type ImageType = 'png' | 'jpeg' | 'webp';
 
 export interface ImageHeader {
   type: ImageType;
@@ -50,10 +49,9 @@ function readSize(type: ImageType, bytes: Uint8Array): { width: number; height: 
 }
 
 function sniffType(bytes: Uint8Array): ImageType {
-  const start = latin1(bytes, 0, 16);
-  if (start.startsWith('\x89PNG')) return 'png';
-  if (start.startsWith('\xff\xd8\xff')) return 'jpeg';
-  if (start.startsWith('RIFF') && start.slice(8, 12) === 'WEBP') return 'webp';
+  const type = findImageType(bytes);
+  if (type !== undefined) return type;
+  const start = latin1(bytes, 0, SIGNATURE_BYTES);
   if (/^(?:\xef\xbb\xbf)?\s*[{[]\s*["{[\]}]/.test(start)) {
     throw new ProductError(
       'image/unknown-type',

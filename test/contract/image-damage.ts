@@ -4,7 +4,7 @@
  */
 import { describe, expect, test } from 'vitest';
 import VERDICTS from '../golden/damaged-images.json' with { type: 'json' };
-import type { ImageType } from '../../shared/image/sniff.ts';
+import type { ImageType } from '../../shared/image/signature.ts';
 import { DAMAGED_PER_TYPE, makeDamagedFiles } from '../support/damaged-files.ts';
 import { hashHex, type FileOutcome } from './image-platform.ts';
 import { outcomeOf } from './image-table.ts';

@@ -4,7 +4,7 @@
  */
 import { deflateSync } from 'node:zlib';
 import { crc32 } from '../../shared/image/crc32.ts';
-import type { ImageType } from '../../shared/image/sniff.ts';
+import type { ImageType } from '../../shared/image/signature.ts';
 import { PICTURES, REFUSED } from '../fixtures/images/goldens.ts';
 import { damageImage } from '../support/damage-image.ts';
 import type { Dice } from './dice.ts';

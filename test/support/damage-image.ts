@@ -4,7 +4,7 @@
  * are still sound pictures.
  */
 import { crc32 } from '../../shared/image/crc32.ts';
-import type { ImageType } from '../../shared/image/sniff.ts';
+import type { ImageType } from '../../shared/image/signature.ts';
 import { makeRandom } from './seeded-random.ts';
 
 type Random = () => number;

@@ -1,5 +1,5 @@
 /** The damaged files that every platform is given; what Pillow makes of them is in test/golden/damaged-images.json. */
-import type { ImageType } from '../../shared/image/sniff.ts';
+import type { ImageType } from '../../shared/image/signature.ts';
 import { PICTURES } from '../fixtures/images/goldens.ts';
 import { damageImages } from './damage-image.ts';
 

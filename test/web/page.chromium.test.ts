@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { expect, it } from 'vitest';
+import { findRefused } from '../contract/api-client.ts';
 import {
   CAT,
   chooseFile,
@@ -164,6 +165,16 @@ describePage('pictures on the page', ({ openPage, url }) => {
     expect(await page.locator('#camera').getAttribute('capture')).toBe('environment');
     await page.locator('#camera').setInputFiles({ name: 'shot.png', mimeType: 'image/png', buffer: CAT });
     await waitForPicture(page, 'shot.png');
+  });
+
+  it('sends what only the browser reads as a PNG, and says so', async () => {
+    const page = await openPage();
+    const buffer = Buffer.from(findRefused('a GIF'));
+    await page.locator('#file').setInputFiles({ name: 'old.gif', mimeType: 'image/gif', buffer });
+    await waitForPicture(page, 'old.gif');
+    expect(await readCaption(page)).toMatch(
+      /^old\.gif, [\d,]+ × [\d,]+, sent as a PNG of this browser, since the server does not read the file itself/,
+    );
   });
 
   it('scales a photograph of 12 megapixels upright before it is sent, says so and shows the square', async () => {
