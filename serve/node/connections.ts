@@ -19,6 +19,8 @@ export interface ConnectionLimits {
   headersMs: number;
   /** Without a byte in either direction, while a request is in work: whoever does not read its answer is cut off. */
   idleMs: number;
+  /** For the rest of a body whose request is answered already. */
+  restMs: number;
 }
 
 /** Until a whole request is there; only a last resort: an evaluation takes its body as fast as it computes. */
@@ -46,7 +48,11 @@ export function createHttpServer({ fetch, observer, reportError, limits }: Conne
       offerBody(request, readIncoming(env.incoming as IncomingMessage));
       return fetch(request, env);
     },
-    { errorHandler: (error) => answerFailure(error, observer, reportError) },
+    {
+      errorHandler: (error) => answerFailure(error, observer, reportError),
+      // It would end the connection after half a second, and many callers read no answer before they have sent everything.
+      autoCleanupIncoming: false,
+    },
   );
   const server = createServer(
     {
@@ -58,6 +64,7 @@ export function createHttpServer({ fetch, observer, reportError, limits }: Conne
     },
     (incoming, outgoing) => {
       trackAnswer(incoming, outgoing);
+      outgoing.once('close', () => limitRest(incoming, limits.restMs));
       void listener(incoming, outgoing);
     },
   );
@@ -76,6 +83,20 @@ function trackAnswer({ socket }: IncomingMessage, outgoing: ServerResponse): voi
 
 function countAnswer(socket: Socket, change: 1 | -1): void {
   answering.set(socket, (answering.get(socket) ?? 0) + change);
+}
+
+/** The rest is taken and forgotten: by who began to read, else by Node itself. */
+function limitRest(incoming: IncomingMessage, restMs: number): void {
+  const { socket } = incoming;
+  if (incoming.complete || socket.destroyed) return;
+  const timer = setTimeout(() => socket.destroySoon(), restMs);
+  const stop = (): void => {
+    clearTimeout(timer);
+    incoming.off('end', stop);
+    socket.off('close', stop);
+  };
+  incoming.once('end', stop);
+  socket.once('close', stop);
 }
 
 /** What is wrong with a request line or a host, which the adapter finds before the app is asked. */

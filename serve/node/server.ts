@@ -163,7 +163,7 @@ async function openServer(options: ServerOptions, pool: InferencePool): Promise<
     uploadWaitMs,
   });
 
-  const limits = { headersMs: headersWaitMs, idleMs: silenceMs };
+  const limits = { headersMs: headersWaitMs, idleMs: silenceMs, restMs: uploadWaitMs };
   const server = createHttpServer({ fetch: app.fetch, observer, reportError, limits });
   registry.watch({
     name: 'http_open_connections',
