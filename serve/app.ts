@@ -81,8 +81,7 @@ export function createApp(services: Services): OpenAPIHono {
       const file = await findFile(services.page, raw);
       if (file instanceof Response) {
         context.set('isFile', true);
-        // Those of a platform are not to be changed.
-        return new Response(file.body, file);
+        return file;
       }
       allowed = file;
     }

@@ -3,7 +3,7 @@
  * on Node, the static assets on Workers.
  */
 export interface PageFiles {
-  /** The answer to GET or HEAD, with the headers of the file; undefined where there is no file. `/` is the page. */
+  /** The answer to GET or HEAD, with the headers of the file, to which others are added; undefined where there is no file. `/` is the page. */
   answer(request: Request): Promise<Response | undefined>;
 }
 

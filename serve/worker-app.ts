@@ -149,7 +149,8 @@ function servePage(assets: Fetcher): PageFiles {
       const file = new URL(url);
       if (file.pathname === '/') file.pathname = PAGE_PATH;
       const response = await assets.fetch(new Request(file, { method, headers }));
-      if (response.ok || response.status === 304) return response;
+      // Its own headers are not to be changed, and the app adds some.
+      if (response.ok || response.status === 304) return new Response(response.body, response);
       await response.body?.cancel();
       return undefined;
     },

@@ -81,6 +81,6 @@ function describeSize({ width, height }: PictureSize, scaledFrom: PictureSize | 
   const size = joinSize({ width, height });
   if (scaledFrom === undefined) return size;
   if (scaledFrom.width === width)
-    return `${size}, sent as a PNG of this browser, since the server does not read the file itself`;
+    return `${size}, sent as a PNG of this browser, since the server does not take the file as it is`;
   return `${joinSize(scaledFrom)}, scaled down here to ${size} before sending`;
 }

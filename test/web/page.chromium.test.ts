@@ -173,7 +173,7 @@ describePage('pictures on the page', ({ openPage, url }) => {
     await page.locator('#file').setInputFiles({ name: 'old.gif', mimeType: 'image/gif', buffer });
     await waitForPicture(page, 'old.gif');
     expect(await readCaption(page)).toMatch(
-      /^old\.gif, [\d,]+ × [\d,]+, sent as a PNG of this browser, since the server does not read the file itself/,
+      /^old\.gif, [\d,]+ × [\d,]+, sent as a PNG of this browser, since the server does not take the file as it is/,
     );
   });
 
