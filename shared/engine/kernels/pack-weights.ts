@@ -45,14 +45,13 @@ export function decodeRows(
   for (let row: usize = 0; row < rows; row++) {
     let column: usize = 0;
     if (type == 1) {
-      // Shifted into place, a half is a single whose exponent is 112 too small, subnormals included.
+      // Shifted into place, a half is a single whose exponent is 112 too small, subnormals included. Its sign is extended
+      // to the top, and cleared between there and the exponent.
       const rebias = f32x4.splat(5.192296858534828e33);
-      const sign = i32x4.splat(0x80000000);
+      const mask = i32x4.splat(0x8fffe000);
       for (; column + 4 <= columns; column += 4) {
-        const bits = v128.load16x4_u(source + (column << 1));
-        const magnitude = i32x4.shl(v128.and(bits, i32x4.splat(0x7fff)), 13);
-        const value = f32x4.mul(magnitude, rebias);
-        v128.store(target + (column << 2), v128.or(value, v128.and(i32x4.shl(bits, 16), sign)));
+        const bits = i32x4.shl(v128.load16x4_s(source + (column << 1)), 13);
+        v128.store(target + (column << 2), f32x4.mul(v128.and(bits, mask), rebias));
       }
     } else if (type == 0) {
       for (; column + 4 <= columns; column += 4) v128.store(target + (column << 2), v128.load(source + (column << 2)));
