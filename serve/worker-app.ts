@@ -60,6 +60,8 @@ export function createWorkerApp(env: Env & OptionalBindings): OpenAPIHono {
     else console.error(...(requestId === undefined ? [] : [`request ${requestId}:`]), error);
   };
   const decoder = createImageDecoder({ jpeg, webp });
+  // Whoever wants a model waits for the same start, or begins another one if it fails.
+  startEngine(BUILD, mode).catch(() => undefined);
   const observer: Observer = {
     requestAnswered(request) {
       if (isLogged) console.log(writeRequestLine(request));

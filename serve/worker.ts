@@ -1,13 +1,13 @@
 /** The server on Cloudflare Workers. */
-import type { OpenAPIHono } from '@hono/zod-openapi';
-import { createWorkerApp, type OptionalBindings } from './worker-app.ts';
+import { env } from 'cloudflare:workers';
+import { createWorkerApp } from './worker-app.ts';
 
-/** One per isolate; it lives as long as the isolate, and its bindings with it. */
-let app: OpenAPIHono | undefined;
+/**
+ * One per isolate; it lives as long as the isolate, and its bindings with it. Made when the isolate starts, before its
+ * first request is there.
+ */
+const app = createWorkerApp(env);
 
 export default {
-  fetch(request, env, context) {
-    app ??= createWorkerApp(env);
-    return app.fetch(request, env, context);
-  },
-} satisfies ExportedHandler<Env & OptionalBindings>;
+  fetch: (request, bindings, context) => app.fetch(request, bindings, context),
+} satisfies ExportedHandler<Env>;

@@ -6,6 +6,7 @@ import { draftNetwork } from '../../shared/engine/draft-network.ts';
 import type { EngineMode } from '../../shared/engine/layout.ts';
 import { planMemory, type MemoryPlan } from '../../shared/engine/memory-plan.ts';
 import { networkFileOf } from '../../shared/engine/network-file.ts';
+import type { Network } from '../../shared/engine/network.ts';
 import { ProductError } from '../../shared/errors.ts';
 import { parseGraphModel, type GraphModelFile } from '../../shared/graph-model.ts';
 import {
@@ -43,10 +44,12 @@ export interface ModelFiles {
   /** Where this model's shards are read into. */
   createBuffers(): ShardBuffers;
   /**
-   * What the model takes of an engine, from its files alone. For most graphs no shard is read for it.
+   * The network without the values of its vectors, parsed once. For most graphs no shard is read for it.
    *
    * Errors   'model/unsupported', those of reading
    */
+  draftNetwork(): Promise<Network>;
+  /** What the model takes of an engine, from its files alone. Errors: those of {@link draftNetwork}. */
   planMemory(mode: EngineMode): Promise<MemoryPlan>;
 }
 
@@ -87,6 +90,23 @@ export async function openModelFiles(store: AssetSource, modelId: string): Promi
     }
   }
 
+  let draft: Promise<Network> | undefined;
+
+  async function parseDraft(): Promise<Network> {
+    const { network } = await draftNetwork(networkFileOf(graph), readShards(1, new ShardBuffers(store)));
+    return network;
+  }
+
+  async function draftOnce(): Promise<Network> {
+    draft ??= parseDraft();
+    try {
+      return await draft;
+    } catch (error) {
+      draft = undefined;
+      throw error;
+    }
+  }
+
   return {
     manifest,
     graph,
@@ -97,9 +117,9 @@ export async function openModelFiles(store: AssetSource, modelId: string): Promi
       buffers.clear();
     },
     createBuffers: () => new ShardBuffers(store),
+    draftNetwork: draftOnce,
     async planMemory(mode) {
-      const { network } = await draftNetwork(networkFileOf(graph), readShards(1, new ShardBuffers(store)));
-      return planMemory(network, mode);
+      return planMemory(await draftOnce(), mode);
     },
   };
 }

@@ -34,7 +34,10 @@ export async function loadFiles(files: ModelFiles, { backend, variant, mode }: S
     }
   }
   const letGo = (shard: Uint8Array): void => buffers.giveBack(shard);
-  const model = await loadGraphModel(edgeModelHandler({ backend, file: graph, shards: shards(), letGo, mode }));
+  const network = await files.draftNetwork();
+  const model = await loadGraphModel(
+    edgeModelHandler({ backend, file: graph, network, shards: shards(), letGo, mode }),
+  );
   buffers.clear();
   return createLoadedModel(model, { manifest, computation: { variant, mode }, linear: linear.finish() });
 }

@@ -19,7 +19,8 @@
  * Four rows of eight are 8 sums, too few: a core starts two multiply-adds per cycle, each of which takes four cycles, so
  * every sum would have to be ready on time always. Where four rows are all there is, tiles of 4 x 12 keep 12 sums going,
  * from 3 streams (lanes 0-3 | 4-7 | 8-11). The rows are broadcast a second time for the third vector of weights, because
- * 12 sums, 3 vectors and a row would be one register more than there are.
+ * 12 sums, 3 vectors and a row would be one register more than there are. V8 from 14 on makes two loads of one address
+ * one, and then spills sums: so the pointers start four bytes low, and between the two broadcasts of a value they move on.
  */
 
 export interface MatrixTileVariant {
@@ -85,14 +86,13 @@ function emitWideTile(isInt16: boolean, { relaxed, unroll }: MatrixTileVariant):
     ...each(2, (column) => `      const w${step}_${column} = ${writeWeights(isInt16, column, step * vectorBytes)};`),
     ...each(4, (row) =>
       [
-        `      let x${step}_${row} = v128.load32_splat(a${row}, ${step * 4});`,
+        `      let x${step}_${row} = v128.load32_splat(a${row}, 4);`,
         ...each(2, (column) => multiplyAdd(step, row, column)),
       ].join('\n'),
     ),
+    ...each(4, (row) => `      a${row} += 4;`),
     `      const w${step}_2 = ${writeWeights(isInt16, 2, step * vectorBytes)};`,
-    ...each(4, (row) =>
-      [`      x${step}_${row} = v128.load32_splat(a${row}, ${step * 4});`, multiplyAdd(step, row, 2)].join('\n'),
-    ),
+    ...each(4, (row) => [`      x${step}_${row} = v128.load32_splat(a${row});`, multiplyAdd(step, row, 2)].join('\n')),
   ];
   const stored = (row: number, column: number): string =>
     isInt16 ? `f32x4.mul(c${row}_${column}, s${column})` : `c${row}_${column}`;
@@ -101,12 +101,11 @@ function emitWideTile(isInt16: boolean, { relaxed, unroll }: MatrixTileVariant):
     '  a: usize, kBytes: usize, b: usize, streamBytes: usize, c: usize, cRowBytes: usize',
     `  ${isInt16 ? ', scale: usize' : ''}): void {`,
     ...each(4, (row) => each(3, (column) => `  let c${row}_${column} = f32x4.splat(0);`).join('\n')),
-    ...each(4, (row) => `  let a${row} = a + ${row} * kBytes;`),
+    ...each(4, (row) => `  let a${row} = a + ${row} * kBytes - 4;`),
     ...each(3, (stream) => `  let b${stream} = b + ${stream} * streamBytes;`),
     '  const end = a0 + kBytes;',
     '  do {',
     ...Array.from({ length: unroll }, (_, step) => oneStep(step)).flat(),
-    ...each(4, (row) => `      a${row} += ${unroll * 4};`),
     ...each(3, (stream) => `      b${stream} += ${unroll * vectorBytes};`),
     '  } while (a0 < end);',
     ...(isInt16 ? each(3, (column) => `  const s${column} = v128.load(scale, ${column * 16});`) : []),

@@ -1,12 +1,14 @@
 /**
- * Writes the AssemblyScript source of the Winograd transforms, one straight function per kind and direction: without
- * branches and loops over a tile, with constant addresses between the two passes. That takes half the time of loops.
+ * Writes the AssemblyScript source of the Winograd transforms, one straight function per kind for pixels, products and
+ * weights: without branches and loops over a tile, with constant addresses between the two passes. That takes half the
+ * time of loops.
  *
  * Each two-dimensional transform is the same one-dimensional one twice. The first pass leaves its results at LINES, so
  * that no more than a dozen vectors are alive at a time and no compiler has to spill them:
  *
  *   input    down each column of pixels, then along each row of what came out, to V[point]
  *   output   along each row of M[point], then down each column of what came out, to pixels
+ *   weights  down each column of a 3x3 window, then along each row of what came out, to U[matrix]
  */
 
 /** Writes statements and returns names of values; a statement computes one vector. */
@@ -15,6 +17,7 @@ interface Writer {
   subtract: (a: string, b: string) => string;
   /** factor * a + b */
   scaleAdd: (factor: number, a: string, b: string) => string;
+  scale: (factor: number, a: string) => string;
 }
 
 interface Transform {
@@ -29,6 +32,8 @@ interface Kind {
   code: number;
   input: Transform;
   output: Transform;
+  /** The matrix G, for weights. */
+  weights: Transform;
 }
 
 function take(values: readonly string[], index: number): string {
@@ -76,6 +81,23 @@ const KINDS: readonly Kind[] = [
         ];
       },
     },
+    weights: {
+      values: 3,
+      results: 6,
+      write({ add, subtract, scale, scaleAdd }, g) {
+        const [g0, g1, g2] = named(g);
+        const outer = add(g0, g2);
+        const far = scaleAdd(1 / 24, g0, scale(1 / 6, g2));
+        return [
+          scale(1 / 4, g0),
+          scale(-1 / 6, add(outer, g1)),
+          scale(-1 / 6, subtract(outer, g1)),
+          scaleAdd(1 / 12, g1, far),
+          scaleAdd(-1 / 12, g1, far),
+          g2,
+        ];
+      },
+    },
   },
   {
     code: 2,
@@ -93,6 +115,15 @@ const KINDS: readonly Kind[] = [
       write({ add, subtract }, m) {
         const [m0, m1, m2, m3] = named(m);
         return [add(add(m0, m1), m2), subtract(subtract(m1, m2), m3)];
+      },
+    },
+    weights: {
+      values: 3,
+      results: 4,
+      write({ add, subtract, scale }, g) {
+        const [g0, g1, g2] = named(g);
+        const outer = add(g0, g2);
+        return [g0, scale(1 / 2, add(outer, g1)), scale(1 / 2, subtract(outer, g1)), g2];
       },
     },
   },
@@ -134,6 +165,20 @@ const KINDS: readonly Kind[] = [
         ];
       },
     },
+    weights: {
+      values: 3,
+      results: 6,
+      write({ add, subtract, scale, scaleAdd }, g) {
+        const [g0, g1, g2] = named(g);
+        return [
+          scale(1 / 2, g0),
+          scale(-1 / 2, add(g0, g2)),
+          scale(1 / 6, subtract(g2, g0)),
+          scaleAdd(1 / 6, g0, scale(1 / 3, g2)),
+          ...[g2, g1],
+        ];
+      },
+    },
   },
   {
     code: 12,
@@ -153,6 +198,14 @@ const KINDS: readonly Kind[] = [
         return [add(add(m0, m1), m3), add(add(m1, m2), m4)];
       },
     },
+    weights: {
+      values: 3,
+      results: 4,
+      write({ add, scale }, g) {
+        const [g0, g1, g2] = named(g);
+        return [scale(-1, g0), add(g0, g2), g2, g1];
+      },
+    },
   },
 ];
 
@@ -162,11 +215,11 @@ function named(values: readonly string[]): [string, string, string, string, stri
   return [a, b, c, d, e, f];
 }
 
-/** Source of `readTile4`, `writeTile4` and so on, for each kind of `kernels/winograd.ts`. */
+/** Source of `readTile4`, `writeTile4`, `packTile4` and so on, for each kind of `kernels/winograd.ts`. */
 export function emitTransforms(relaxed: boolean): string {
   return [
-    "import { LINES } from './scratch';",
-    ...KINDS.flatMap((kind) => [emitRead(kind, relaxed), emitWrite(kind, relaxed)]),
+    "import { LINES, PACK_RUN, PACK_VALUES } from './scratch';",
+    ...KINDS.flatMap((kind) => [emitRead(kind, relaxed), emitWrite(kind, relaxed), emitPack(kind, relaxed)]),
   ].join('\n');
 }
 
@@ -188,9 +241,10 @@ function writeLine(
     if (relaxed) return keep(`f32x4.relaxed_${factor < 0 ? 'n' : ''}madd(${splat}, ${a}, ${b})`);
     return keep(`f32x4.${factor < 0 ? 'sub' : 'add'}(${b}, f32x4.mul(${splat}, ${a}))`);
   };
+  const scale = (factor: number, a: string): string => keep(`f32x4.mul(f32x4.splat(${factor}), ${a})`);
   const add = (a: string, b: string): string => keep(`f32x4.add(${a}, ${b})`);
   const subtract = (a: string, b: string): string => keep(`f32x4.sub(${a}, ${b})`);
-  const results = transform.write({ add, subtract, scaleAdd }, values);
+  const results = transform.write({ add, subtract, scale, scaleAdd }, values);
   return { lines, results };
 }
 
@@ -260,6 +314,38 @@ function emitWrite({ code, output }: Kind, relaxed: boolean): string {
           ...(y < results - 1 ? [`  out${x} += rowBytes;`] : []),
         ]),
         ...(x < results - 1 ? ['  pixel += pixelBytes;'] : []),
+      ];
+    }),
+    '}',
+  ].join('\n');
+}
+
+/** Four channels out of one channel in: weights [3][3], taps `tapBytes` apart -> vector `k` of each run of PACK_VALUES. */
+function emitPack({ code, weights }: Kind, relaxed: boolean): string {
+  const { values, results } = weights;
+  const tap = (y: number, x: number): string => {
+    const index = y * values + x;
+    return index === 0 ? 'weight' : `weight + ${index} * tapBytes`;
+  };
+  return [
+    `export function packTile${code}(weight: usize, tapBytes: usize, k: usize): void {`,
+    '  const value = PACK_VALUES + (k << 4);',
+    ...each(values, (x) => {
+      const names = Array.from({ length: values }, (_, y) => `g${x}_${y}`);
+      const line = writeLine(weights, names, `v${x}`, relaxed);
+      return [
+        ...names.map((name, y) => `  const ${name} = v128.load(${tap(y, x)});`),
+        ...line.lines.map((text) => `  ${text}`),
+        ...line.results.map((name, i) => `  v128.store(LINES, ${name}, ${(i * values + x) * 16});`),
+      ];
+    }),
+    ...each(results, (i) => {
+      const names = Array.from({ length: values }, (_, x) => `h${i}_${x}`);
+      const line = writeLine(weights, names, `w${i}`, relaxed);
+      return [
+        ...names.map((name, x) => `  const ${name} = v128.load(LINES, ${(i * values + x) * 16});`),
+        ...line.lines.map((text) => `  ${text}`),
+        ...line.results.map((name, j) => `  v128.store(value, ${name}, PACK_RUN * ${(i * results + j) * 16});`),
       ];
     }),
     '}',

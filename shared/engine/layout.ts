@@ -14,43 +14,6 @@ export type Algorithm =
 
 export type Convolution = Extract<Operation, { kind: 'convolution' }>;
 
-/** The matrices G of the weight transforms, one row per distinct matrix of a line, times the three weights of a line. */
-const TRANSFORMS: Readonly<Record<number, readonly (readonly [number, number, number])[]>> = {
-  4: [
-    [1 / 4, 0, 0],
-    [-1 / 6, -1 / 6, -1 / 6],
-    [-1 / 6, 1 / 6, -1 / 6],
-    [1 / 24, 1 / 12, 1 / 6],
-    [1 / 24, -1 / 12, 1 / 6],
-    [0, 0, 1],
-  ],
-  2: [
-    [1, 0, 0],
-    [1 / 2, 1 / 2, 1 / 2],
-    [1 / 2, -1 / 2, 1 / 2],
-    [0, 0, 1],
-  ],
-  14: [
-    [1 / 2, 0, 0],
-    [-1 / 2, 0, -1 / 2],
-    [-1 / 6, 0, 1 / 6],
-    [1 / 6, 0, 1 / 3],
-    [0, 0, 1],
-    [0, 1, 0],
-  ],
-  12: [
-    [-1, 0, 0],
-    [1, 0, 1],
-    [0, 0, 1],
-    [0, 1, 0],
-  ],
-};
-
-/** The matrix G, row by row. */
-export function transformMatrix(code: number): Float32Array {
-  return Float32Array.from((TRANSFORMS[code] ?? []).flat());
-}
-
 /**
  * Winograd where a 3x3 window meets enough channels. Tiles of 4x4 outputs save the most; on maps of 4x4 and less they
  * would leave one tile, and the weights, read once per tile, would be all the time goes to: 2x2 there.

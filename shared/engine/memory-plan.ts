@@ -9,7 +9,7 @@ import { HEAP_START } from './heap.ts';
 import { layOut, type EngineMode, type NetworkLayout } from './layout.ts';
 import type { Network } from './network.ts';
 import { measureWeights, STAGING_BYTES, type PanelForm } from './packed-weights.ts';
-import { makePlan } from './plan.ts';
+import { makePlan, type Plan } from './plan.ts';
 
 /** So many plans are kept per model, the latest used: gains and shifts of each are some tens of kilobytes. */
 export const MAX_PLANS = 8;
@@ -67,15 +67,16 @@ export function planMemory(network: Network, mode: EngineMode): MemoryPlan {
       int16Bytes: group.int16Bytes + (isInt16 ? bytes : 0),
     });
   }
-  const arenaBytes = measureArena(network, layout);
-  const vectorBytes = MAX_PLANS * measureVectors(network, layout);
+  const { all, last } = makeLargestPlans(network, layout);
+  const arenaBytes = Math.max(all.arenaBytes, last.arenaBytes);
+  const vectorBytes = MAX_PLANS * measureVectors(all, layout);
   const sizes = { ownBytes: weightBytes + vectorBytes, sharedBytes: HEAP_START + arenaBytes + STAGING_BYTES };
   return {
     mode,
     groups: [...groups.values()],
     weightBytes,
     arenaBytes,
-    tapBytes: arenaBytes - measureLastArena(network, layout),
+    tapBytes: arenaBytes - last.arenaBytes,
     vectorBytes,
     stagingBytes: STAGING_BYTES,
     scratchBytes: HEAP_START,
@@ -86,25 +87,18 @@ export function planMemory(network: Network, mode: EngineMode): MemoryPlan {
 
 /** Bytes of the arena that serves the last node as well as all of them at once. */
 export function measureArena(network: Network, layout: NetworkLayout): number {
-  const all = makePlan(
-    network,
-    layout,
-    network.nodes.map((_, index) => index),
-  );
-  return Math.max(all.arenaBytes, measureLastArena(network, layout));
+  const { all, last } = makeLargestPlans(network, layout);
+  return Math.max(all.arenaBytes, last.arenaBytes);
 }
 
-function measureLastArena(network: Network, layout: NetworkLayout): number {
-  return makePlan(network, layout, [network.nodes.length - 1]).arenaBytes;
+/** The plans for every node, and for the last one. */
+function makeLargestPlans(network: Network, layout: NetworkLayout): { all: Plan; last: Plan } {
+  const indices = [...network.nodes.keys()];
+  return { all: makePlan(network, layout, indices), last: makePlan(network, layout, indices.slice(-1)) };
 }
 
 /** Gains and shifts of the plan with the most of them: nothing is folded when every node is asked for. */
-function measureVectors(network: Network, layout: NetworkLayout): number {
-  const { steps } = makePlan(
-    network,
-    layout,
-    network.nodes.map((_, index) => index),
-  );
+function measureVectors({ steps }: Plan, layout: NetworkLayout): number {
   return steps
     .filter(({ operation, gain }) => operation.kind === 'channels' || gain !== undefined)
     .reduce((sum, { output }) => sum + 2 * (layout.maps[output]?.pixelBytes ?? 0), 0);

@@ -22,6 +22,8 @@ export interface EdgeModelOptions {
   file: EdgeModelFile;
   /** The shards in their order: read one by one, and let go of when their weights are in the engine. */
   shards: Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
+  /** The network of `file` before its weights are here, where somebody has parsed it already. */
+  network?: Network;
   /** Told of each shard when it is let go of. */
   letGo?: (shard: Uint8Array) => void;
   mode: EngineMode;
@@ -41,7 +43,8 @@ export function edgeModelHandler(options: EdgeModelOptions): io.IOHandler {
   return { load: () => loadArtifacts(options) };
 }
 
-async function loadArtifacts({ backend, file, shards, letGo, mode }: EdgeModelOptions): Promise<io.ModelArtifacts> {
+async function loadArtifacts(options: EdgeModelOptions): Promise<io.ModelArtifacts> {
+  const { backend, file, shards, letGo, mode } = options;
   if (getBackend() !== EDGE_BACKEND) {
     throw new Error(`internal: the backend is "${getBackend()}" while a model is loaded for "${EDGE_BACKEND}"`);
   }
@@ -57,7 +60,7 @@ async function loadArtifacts({ backend, file, shards, letGo, mode }: EdgeModelOp
   const stream = iterate(shards);
   const { model, network } = await loadNetwork(backend, parts, {
     stream,
-    draft: await draftNetwork(parts, stream),
+    draft: options.network === undefined ? await draftNetwork(parts, stream) : { network: options.network, read: [] },
     letGo,
     mode,
   });

@@ -11,12 +11,10 @@
  */
 import type { Heap } from './heap.ts';
 import type { Kernels } from './kernel-module.ts';
-import { countTiles, transformMatrix, type Algorithm, type MapLayout, type NetworkLayout } from './layout.ts';
+import { countTiles, type Algorithm, type MapLayout, type NetworkLayout } from './layout.ts';
 import type { Network } from './network.ts';
 import type { Shards, StoredWeight } from './shards.ts';
 
-/** Where the kernels expect the matrix G (`kernels/scratch.ts`). */
-const TRANSFORM = 16_384;
 /** Raw bytes and decoded slab together stay within this; only while a model is loaded. */
 export const STAGING_BYTES = 2_097_152;
 
@@ -185,13 +183,11 @@ function packKernel(
     return;
   }
   const { code, matrices, isInt16 } = algorithm;
-  const matrix = transformMatrix(code);
-  heap.floats(TRANSFORM, matrix.length).set(matrix);
   const scaleBytes = kernel.channels * 4;
   clearPadding(kernels, kernel, { from: channels, planes: matrices ** 2 });
   const pack = (pass: number) => (firstK: number, count: number) =>
     kernels.packWinograd(
-      ...[pass, staging, firstK, count, channels, matrices, address, planeBytes, streamBytes, panelBytes],
+      ...[code, pass, staging, firstK, count, channels, address, planeBytes, streamBytes, panelBytes],
       ...[scales, scaleBytes, columns],
     );
   if (!isInt16) return forEachSlab(pack(0));

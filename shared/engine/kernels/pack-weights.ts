@@ -5,8 +5,9 @@
  *
  * A slab holds a part of the input channels (k from `firstK` on), so that a large kernel never lies in memory twice.
  */
-import { PACK_LINES, PACK_RUN, PACK_VALUES, TRANSFORM } from './scratch';
+import { PACK_RUN, PACK_VALUES } from './scratch';
 import { STREAMS } from './matrix-tiles';
+import { packTile12, packTile14, packTile2, packTile4 } from './transforms';
 
 /** Byte offset of vector k of 4 channels, from `channel` on, in panels of 12 channels; `size` is the bytes of one vector. */
 function locateWide(channel: usize, k: usize, streamBytes: usize, panelBytes: usize, size: usize): usize {
@@ -44,14 +45,13 @@ export function decodeRows(
   for (let row: usize = 0; row < rows; row++) {
     let column: usize = 0;
     if (type == 1) {
-      // Shifted into place, a half is a single whose exponent is 112 too small, subnormals included.
+      // Shifted into place, a half is a single whose exponent is 112 too small, subnormals included. Its sign is extended
+      // to the top, and cleared between there and the exponent.
       const rebias = f32x4.splat(5.192296858534828e33);
-      const sign = i32x4.splat(0x80000000);
+      const mask = i32x4.splat(0x8fffe000);
       for (; column + 4 <= columns; column += 4) {
-        const bits = v128.load16x4_u(source + (column << 1));
-        const magnitude = i32x4.shl(v128.and(bits, i32x4.splat(0x7fff)), 13);
-        const value = f32x4.mul(magnitude, rebias);
-        v128.store(target + (column << 2), v128.or(value, v128.and(i32x4.shl(bits, 16), sign)));
+        const bits = i32x4.shl(v128.load16x4_s(source + (column << 1)), 13);
+        v128.store(target + (column << 2), f32x4.mul(v128.and(bits, mask), rebias));
       }
     } else if (type == 0) {
       for (; column + 4 <= columns; column += 4) v128.store(target + (column << 2), v128.load(source + (column << 2)));
@@ -97,7 +97,7 @@ export function packDirect(
 }
 
 /**
- * U = G g G^T for a slab [3][3][count][channels]; G, `side` x 3, is at TRANSFORM. `firstK` and `count` are even.
+ * U = G g G^T for a slab [3][3][count][channels]; `kind` as in `winograd.ts`. `firstK` and `count` are even.
  *
  *   pass 0   float32 panels
  *   pass 1   no panels: the largest magnitude per (matrix, channel) is kept in `scales`, which start at zero
@@ -109,12 +109,12 @@ export function packDirect(
  * a line must be full before the next matrix is written to.
  */
 export function packWinograd(
+  kind: usize,
   pass: usize,
   slab: usize,
   firstK: usize,
   count: usize,
   channels: usize,
-  side: usize,
   target: usize,
   planeBytes: usize,
   streamBytes: usize,
@@ -126,6 +126,7 @@ export function packWinograd(
   const tapBytes = (count * channels) << 2;
   const rowBytes = channels << 2;
   const size: usize = pass == 2 ? 8 : 16;
+  const matrices: usize = kind == 4 || kind == 14 ? 36 : 16;
   // Of a pair of k, the second is the next in the stream, or in another stream.
   const isSplit = columns == 8 && STREAMS == 4;
   const toOdd = isSplit ? 2 * streamBytes : size;
@@ -134,83 +135,90 @@ export function packWinograd(
     const run = min(PACK_RUN, count - from);
     const k = firstK + from;
     for (let channel: usize = 0; channel < channels; channel += 4) {
-      transformLines(slab + from * rowBytes + (channel << 2), run, rowBytes, tapBytes, side);
+      transformRun(kind, slab + from * rowBytes + (channel << 2), run, rowBytes, tapBytes);
       const offset =
         columns == 12
           ? locateWide(channel, k, streamBytes, panelBytes, size)
           : (channel >> 3) * panelBytes + locate(k, (channel >> 2) & 1, streamBytes, size);
-      let plane = target + offset;
-      let scale = scales + (channel << 2);
-      const last = PACK_VALUES + (run << 4);
-      for (let i: usize = 0; i < side; i++) {
-        for (let j: usize = 0; j < side; j++) {
-          transformValues(PACK_LINES + i * (3 * PACK_RUN * 16), TRANSFORM + j * 12, run);
-          if (pass == 1) {
-            let largest = v128.load(scale);
-            for (let value: usize = PACK_VALUES; value < last; value += 16) {
-              largest = f32x4.pmax(largest, f32x4.abs(v128.load(value)));
-            }
-            v128.store(scale, largest);
-          } else if (pass == 2) {
-            const unit = v128.load(scale);
-            let panel = plane;
-            for (let value: usize = PACK_VALUES; value < last; value += 32) {
-              const even = i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.div(v128.load(value), unit)));
-              const odd = i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.div(v128.load(value, 16), unit)));
-              const steps = i16x8.narrow_i32x4_s(even, odd);
-              v128.store64_lane(panel, steps, 0);
-              v128.store64_lane(panel + toOdd, steps, 1);
-              panel += step;
-            }
-          } else {
-            let panel = plane;
-            for (let value: usize = PACK_VALUES; value < last; value += 32) {
-              v128.store(panel, v128.load(value));
-              v128.store(panel + toOdd, v128.load(value, 16));
-              panel += step;
-            }
-          }
-          plane += planeBytes;
-          scale += scaleBytes;
-        }
-      }
+      const scale = scales + (channel << 2);
+      if (pass == 1) keepLargest(matrices, run, scale, scaleBytes);
+      else if (pass == 2) writeSteps(matrices, run, target + offset, planeBytes, toOdd, step, scale, scaleBytes);
+      else writeFloats(matrices, run, target + offset, planeBytes, toOdd, step);
     }
   }
 }
 
-/** G g of four channels: `run` values of k, [3][3] weights each, to PACK_LINES as [side][3][PACK_RUN] vectors. */
-function transformLines(source: usize, run: usize, rowBytes: usize, tapBytes: usize, side: usize): void {
-  for (let x: usize = 0; x < 3; x++) {
-    let weight = source + x * tapBytes;
-    for (let k: usize = 0; k < run; k++) {
-      const w0 = v128.load(weight);
-      const w1 = v128.load(weight + 3 * tapBytes);
-      const w2 = v128.load(weight + 6 * tapBytes);
-      let line = PACK_LINES + (x * PACK_RUN + k) * 16;
-      for (let i: usize = 0; i < side; i++) {
-        const g = TRANSFORM + i * 12;
-        const u0 = f32x4.mul(v128.load32_splat(g), w0);
-        const u1 = f32x4.mul(v128.load32_splat(g, 4), w1);
-        const u2 = f32x4.mul(v128.load32_splat(g, 8), w2);
-        v128.store(line, f32x4.add(f32x4.add(u0, u1), u2));
-        line += 3 * PACK_RUN * 16;
-      }
-      weight += rowBytes;
-    }
-  }
-}
-
-/** One matrix of U = (G g) G^T: `run` vectors of a row of {@link transformLines}, times a row of G, to PACK_VALUES. */
-function transformValues(row: usize, g: usize, run: usize): void {
-  const g0 = v128.load32_splat(g);
-  const g1 = v128.load32_splat(g, 4);
-  const g2 = v128.load32_splat(g, 8);
+/** Four channels of a run of k, [3][3] weights each, to PACK_VALUES as [matrix][PACK_RUN] vectors. */
+function transformRun(kind: usize, weight: usize, run: usize, rowBytes: usize, tapBytes: usize): void {
   for (let k: usize = 0; k < run; k++) {
-    const line = row + (k << 4);
-    const u0 = f32x4.mul(g0, v128.load(line));
-    const u1 = f32x4.mul(g1, v128.load(line + PACK_RUN * 16));
-    const u2 = f32x4.mul(g2, v128.load(line + 2 * PACK_RUN * 16));
-    v128.store(PACK_VALUES + (k << 4), f32x4.add(f32x4.add(u0, u1), u2));
+    if (kind == 4) packTile4(weight, tapBytes, k);
+    else if (kind == 2) packTile2(weight, tapBytes, k);
+    else if (kind == 14) packTile14(weight, tapBytes, k);
+    else packTile12(weight, tapBytes, k);
+    weight += rowBytes;
+  }
+}
+
+/** Pass 1 for a run. */
+function keepLargest(matrices: usize, run: usize, scale: usize, scaleBytes: usize): void {
+  let value = PACK_VALUES;
+  for (let matrix: usize = 0; matrix < matrices; matrix++) {
+    let largest = v128.load(scale);
+    const last = value + (run << 4);
+    for (let at = value; at < last; at += 16) largest = f32x4.pmax(largest, f32x4.abs(v128.load(at)));
+    v128.store(scale, largest);
+    value += PACK_RUN * 16;
+    scale += scaleBytes;
+  }
+}
+
+/** Pass 2 for a run: values over scales, to the nearest integer. */
+function writeSteps(
+  matrices: usize,
+  run: usize,
+  plane: usize,
+  planeBytes: usize,
+  toOdd: usize,
+  step: usize,
+  scale: usize,
+  scaleBytes: usize,
+): void {
+  // Added to this, a small number is rounded to an integer, which the lowest bits then are.
+  const shifter = f32x4.splat(12582912);
+  const zero = i32x4.splat(0x4b400000);
+  const one = f32x4.splat(1);
+  let value = PACK_VALUES;
+  for (let matrix: usize = 0; matrix < matrices; matrix++) {
+    const factor = f32x4.div(one, v128.load(scale));
+    const last = value + (run << 4);
+    let panel = plane;
+    for (let at = value; at < last; at += 32) {
+      const even = i32x4.sub(f32x4.add(f32x4.mul(v128.load(at), factor), shifter), zero);
+      const odd = i32x4.sub(f32x4.add(f32x4.mul(v128.load(at, 16), factor), shifter), zero);
+      const steps = i16x8.narrow_i32x4_s(even, odd);
+      v128.store64_lane(panel, steps, 0);
+      v128.store64_lane(panel + toOdd, steps, 1);
+      panel += step;
+    }
+    value += PACK_RUN * 16;
+    plane += planeBytes;
+    scale += scaleBytes;
+  }
+}
+
+/** Pass 0 for a run. */
+function writeFloats(matrices: usize, run: usize, plane: usize, planeBytes: usize, toOdd: usize, step: usize): void {
+  let value = PACK_VALUES;
+  for (let matrix: usize = 0; matrix < matrices; matrix++) {
+    const last = value + (run << 4);
+    let panel = plane;
+    for (let at = value; at < last; at += 32) {
+      v128.store(panel, v128.load(at));
+      v128.store(panel + toOdd, v128.load(at, 16));
+      panel += step;
+    }
+    value += PACK_RUN * 16;
+    plane += planeBytes;
   }
 }
 

@@ -5,18 +5,14 @@
  *   9216 TAP_TABLE    byte offsets of the pixels of a window (2 KiB: windows up to 512 pixels)
  *  11264 TILE         one 6 x 8 tile of sums (192 bytes)
  *  12288 LINES        a Winograd tile between its two passes: up to 81 vectors
- *  16384 TRANSFORM    the matrix G of a Winograd transform, written by the caller: up to 6 x 3 float32
- *  20480 PACK_LINES  while weights are packed: 6 x 3 vectors for each k of a run (9 KiB)
- *  32768 PACK_VALUES while weights are packed: a vector for each k of a run
+ *  16384 PACK_VALUES  while weights are packed: of up to 36 matrices a vector for each k of a run (18 KiB)
  *  65536 HEAP_START
  */
 export const ROW_TABLE: usize = 1024;
 export const TAP_TABLE: usize = 9216;
 export const TILE: usize = 11264;
 export const LINES: usize = 12288;
-export const TRANSFORM: usize = 16384;
-export const PACK_LINES: usize = 20480;
-export const PACK_VALUES: usize = 32768;
+export const PACK_VALUES: usize = 16384;
 export const PACK_RUN: usize = 32;
 /** Below every sum: what a missing ReLU compares with. */
 export const LOWEST: f32 = -3.4028234663852886e38;
