@@ -62,7 +62,7 @@ async function tell(isolate: TrackedIsolate, what: string): Promise<void> {
   const { wasmBytes, arrayBytes, peakBytes, heapUsedBytes, heapCommittedBytes } = await isolate.readMemory();
   const wasm = wasmBytes.reduce((sum, bytes) => sum + bytes, 0);
   console.log(
-    `${what}: WebAssembly ${wasmBytes.map(megabytes).join(' + ')}, V8 heap ${megabytes(heapUsedBytes)} used of ${megabytes(heapCommittedBytes)}, sum ${megabytes(wasm + heapUsedBytes)}; byte arrays ${megabytes(arrayBytes)}; peak since the last line ${megabytes(peakBytes)} + heap; resident ${megabytes(await readResident(isolate.pid))}`,
+    `${what}: WebAssembly ${wasmBytes.map(megabytes).join(' + ')}, V8 heap ${megabytes(heapUsedBytes)} used of ${megabytes(heapCommittedBytes)}, sum ${megabytes(wasm + heapUsedBytes)}; byte arrays ${megabytes(arrayBytes)}; peak since the last line ${megabytes(peakBytes)} + heap = ${megabytes(peakBytes + heapUsedBytes)}; resident ${megabytes(await readResident(isolate.pid))}`,
   );
 }
 
