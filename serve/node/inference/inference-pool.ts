@@ -50,7 +50,7 @@ export interface InferencePoolOptions extends PoolSettings {
 
 const THREAD_FILE = new URL('./inference-thread.ts', import.meta.url);
 /** Runs that a thread is given at once. */
-const MOST_RUNS = 4;
+const MOST_RUNS = 8;
 const FIRST_RESTART_MS = 1000;
 const LONGEST_RESTART_MS = 30_000;
 

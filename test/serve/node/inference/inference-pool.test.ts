@@ -199,15 +199,15 @@ describe('the threads that run models', () => {
     const runner = await load(0);
     const post = vi.spyOn(Worker.prototype, 'postMessage');
     onTestFinished(() => post.mockRestore());
-    const pictures = Array.from({ length: 21 }, (_, index) => PIXELS.map((value) => (value + index * 11) % 256));
+    const pictures = Array.from({ length: 41 }, (_, index) => PIXELS.map((value) => (value + index * 5) % 256));
     const together = await Promise.all(pictures.map((each) => runner.run(taskOf(each), FIRST)));
     const runsOfOrder = (): number[] =>
       post.mock.calls.flatMap(([order]) =>
         (order as ThreadOrder).kind === 'run' ? (order as RunOrder).runs.length : [],
       );
     const sizes = runsOfOrder();
-    expect(sizes.reduce((sum, size) => sum + size, 0)).toBe(21);
-    expect(Math.max(...sizes)).toBe(4);
+    expect(sizes.reduce((sum, size) => sum + size, 0)).toBe(41);
+    expect(Math.max(...sizes)).toBe(8);
     // The first one found a free thread, and the last ones were few.
     expect([sizes[0], sizes.at(-1)]).toEqual([1, 1]);
     post.mockClear();
