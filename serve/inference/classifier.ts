@@ -5,6 +5,7 @@
 import { ProductError } from '../../shared/errors.ts';
 import type { ImageDecoder } from '../../shared/image/decode.ts';
 import { encodeInputToken } from '../../shared/image/token.ts';
+import type { ZlibAtOnce } from '../../shared/image/zlib-at-once.ts';
 import { findLayer, LOGITS_LAYER } from '../../shared/resnet.ts';
 import type { LayerEntry } from '../../shared/manifest.ts';
 import type { LoadedModel, LoadedModelParts } from './loaded-model.ts';
@@ -174,7 +175,7 @@ export function runHere(model: LoadedModel, decoder: ImageDecoder): ModelRunner 
 /** Do the work. Errors: 'image/...'. */
 export async function runTask(
   { input, layers, hasToken }: ModelTask,
-  { model, decoder }: { model: LoadedModel; decoder: ImageDecoder },
+  { model, decoder, zlib }: { model: LoadedModel; decoder: ImageDecoder; zlib?: ZlibAtOnce },
 ): Promise<ModelResult> {
   const { manifest } = model;
   const picture = 'file' in input ? await preparePicture(input.file, { decoder, manifest }) : undefined;
@@ -183,7 +184,7 @@ export async function runTask(
   const entries = layers.map((name) => findLayer(manifest.layers, name));
   const values = entries.length === 0 ? [] : model.activateAll(pixels, entries);
   if (picture === undefined) return { values };
-  return { picture, values, ...(hasToken ? { token: await encodeInputToken(picture.pixels) } : {}) };
+  return { picture, values, ...(hasToken ? { token: await encodeInputToken(picture.pixels, zlib) } : {}) };
 }
 
 /** Whether a run failed because of its picture: the next one may be sound. */

@@ -111,13 +111,13 @@ export class EdgeBackend extends KernelBackend {
   #finish(run: PendingRun): void {
     this.#forget(run);
     const outputs = run.model.run(run.input, run.batch, [...new Set(run.wanted.values())]);
-    // Two tensors of one node get their own arrays: `dataSync` hands them out.
+    // Two tensors of one node get their own arrays: `dataSync` hands them out. (`slice` would set its memory to zero first.)
     const given = new Set<Float32Array>();
     for (const [dataId, index] of run.wanted) {
       const data = this.#data.get(dataId);
       const values = outputs.get(index);
       if (values === undefined) throw new Error(`internal: node ${index} was not computed`);
-      data.values = given.has(values) ? values.slice() : values;
+      data.values = given.has(values) ? new Float32Array(values) : values;
       data.run = undefined;
       given.add(values);
     }

@@ -10,7 +10,7 @@ import { layOut, type Algorithm, type EngineMode, type NetworkLayout } from './l
 import { measureArena, MAX_PLANS } from './memory-plan.ts';
 import type { Network } from './network.ts';
 import { packWeights, type PackedWeights } from './packed-weights.ts';
-import { denseBytes, makePlan, type Plan, type PlanStep } from './plan.ts';
+import { makePlan, type Plan, type PlanStep } from './plan.ts';
 import type { Shards } from './shards.ts';
 
 export interface EngineMemory {
@@ -90,6 +90,8 @@ export interface PackedNetwork {
 
 interface PreparedPlan {
   plan: Plan;
+  /** The nodes whose values are given out. */
+  kept: ReadonlySet<number>;
   vectors: ReadonlyMap<PlanStep, number>;
   /** Of all vectors of the plan. */
   block: number;
@@ -130,14 +132,18 @@ export class EngineModel {
   run(input: Float32Array, batch: number, asked: readonly number[]): Map<number, Float32Array<ArrayBuffer>> {
     const prepared = this.#prepare(asked);
     const bound = this.#bind(prepared);
-    const outputs = new Map(
-      [...new Set(prepared.plan.outputs.values())].map((index) => {
-        const node = this.network.nodes[index];
-        if (node === undefined) throw new Error(`internal: no node ${index}`);
-        return [index, new Float32Array((denseBytes(node) / 4) * batch)] as const;
-      }),
-    );
-    for (let picture = 0; picture < batch; picture++) this.#runPicture(prepared, bound, input, picture, outputs);
+    const outputs = new Map<number, Float32Array<ArrayBuffer>>();
+    for (let picture = 0; picture < batch; picture++) {
+      this.#runPicture(prepared, bound, input.subarray((picture * input.length) / batch), (index, values) => {
+        // An array that is made of its values is not set to zero first: all layers together are 8 MB a run.
+        if (batch === 1) outputs.set(index, new Float32Array(values));
+        else {
+          const all = outputs.get(index) ?? new Float32Array(values.length * batch);
+          all.set(values, picture * values.length);
+          outputs.set(index, all);
+        }
+      });
+    }
     return new Map(
       asked.map((index) => {
         const values = outputs.get(prepared.plan.outputs.get(index) ?? -1);
@@ -147,12 +153,12 @@ export class EngineModel {
     );
   }
 
+  /** `give` gets the values of each output where they lie: it copies them. */
   #runPicture(
-    { plan, arena }: PreparedPlan,
+    { plan, arena, kept }: PreparedPlan,
     bound: BoundPlan,
     input: Float32Array,
-    picture: number,
-    outputs: ReadonlyMap<number, Float32Array>,
+    give: (index: number, values: Float32Array) => void,
   ): void {
     const { kernels } = this.#model;
     const { heap } = this.#engine;
@@ -162,14 +168,13 @@ export class EngineModel {
       const size = map.height * map.width * map.channels;
       const form = [map.rowBytes, map.pixelBytes, map.height, map.width, map.channels];
       if (step.operation.kind === 'input') {
-        heap.floats(staging, size).set(input.subarray(picture * size, (picture + 1) * size));
+        heap.floats(staging, size).set(input.subarray(0, size));
         kernels.importMap(staging, map.address, ...form);
       }
       bound.runs[time]?.();
-      const output = outputs.get(step.output);
-      if (output === undefined) return;
+      if (!kept.has(step.output)) return;
       kernels.exportMap(map.address, staging, ...form);
-      output.set(heap.floats(staging, size), picture * size);
+      give(step.output, heap.floats(staging, size));
     });
   }
 
@@ -217,7 +222,7 @@ export class EngineModel {
       vectors.set(step, address);
       address += 2 * bytes;
     }
-    return { plan, vectors, block, bound: undefined, arena: 0 };
+    return { plan, kept: new Set(plan.outputs.values()), vectors, block, bound: undefined, arena: 0 };
   }
 
   #bind(prepared: PreparedPlan): BoundPlan {

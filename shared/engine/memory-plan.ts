@@ -1,9 +1,9 @@
 /**
  * What a model takes of the engine's memory, from its graph alone: nothing is loaded for it.
  *
- *   scratch | arena of activations | weights of all groups | vectors of the plans | staging, while loading
+ *   scratch | arena of activations, and of staging while loading | weights of all groups | vectors of the plans
  *
- * Scratch, arena and staging are the engine's, and shared by the models in it.
+ * Scratch and arena are the engine's, and shared by the models in it.
  */
 import { HEAP_START } from './heap.ts';
 import { layOut, type EngineMode, type NetworkLayout } from './layout.ts';
@@ -21,12 +21,11 @@ export interface MemoryPlan {
   /** Packed kernels of a stage, or of a layer outside the stages, in the order of computation. */
   groups: readonly WeightGroup[];
   weightBytes: number;
-  /** Activations: what all layers at once take, or the usual outputs if that is more. */
+  /** Activations: what all layers at once take, or the usual outputs or the staging of weights if that is more. */
   arenaBytes: number;
   /** Of `arenaBytes`, what reading every layer at once adds to reading the last one. */
   tapBytes: number;
   vectorBytes: number;
-  stagingBytes: number;
   scratchBytes: number;
   /** Of the model alone: weights and vectors. */
   ownBytes: number;
@@ -68,27 +67,27 @@ export function planMemory(network: Network, mode: EngineMode): MemoryPlan {
     });
   }
   const { all, last } = makeLargestPlans(network, layout);
-  const arenaBytes = Math.max(all.arenaBytes, last.arenaBytes);
+  const tapBytes = Math.max(0, all.arenaBytes - last.arenaBytes);
+  const arenaBytes = Math.max(last.arenaBytes + tapBytes, STAGING_BYTES);
   const vectorBytes = MAX_PLANS * measureVectors(all, layout);
-  const sizes = { ownBytes: weightBytes + vectorBytes, sharedBytes: HEAP_START + arenaBytes + STAGING_BYTES };
+  const sizes = { ownBytes: weightBytes + vectorBytes, sharedBytes: HEAP_START + arenaBytes };
   return {
     mode,
     groups: [...groups.values()],
     weightBytes,
     arenaBytes,
-    tapBytes: arenaBytes - last.arenaBytes,
+    tapBytes,
     vectorBytes,
-    stagingBytes: STAGING_BYTES,
     scratchBytes: HEAP_START,
     ...sizes,
     totalBytes: sumMemory([sizes]),
   };
 }
 
-/** Bytes of the arena that serves the last node as well as all of them at once. */
+/** Bytes of the arena that serves the last node as well as all of them at once, and the packing of the weights. */
 export function measureArena(network: Network, layout: NetworkLayout): number {
   const { all, last } = makeLargestPlans(network, layout);
-  return Math.max(all.arenaBytes, last.arenaBytes);
+  return Math.max(all.arenaBytes, last.arenaBytes, STAGING_BYTES);
 }
 
 /** The plans for every node, and for the last one. */

@@ -15,8 +15,19 @@ import { countTiles, type Algorithm, type MapLayout, type NetworkLayout } from '
 import type { Network } from './network.ts';
 import type { Shards, StoredWeight } from './shards.ts';
 
-/** Raw bytes and decoded slab together stay within this; only while a model is loaded. */
-export const STAGING_BYTES = 2_097_152;
+/**
+ * Raw bytes and decoded slab of a kernel lie in the arena of activations, since no model runs while one is packed; so
+ * large it is at least; that of a CIFAR ResNet-18 is larger.
+ */
+export const STAGING_BYTES = 1_835_008;
+
+/** What packing needs of the engine. */
+interface PackingEngine {
+  heap: Heap;
+  kernels: Kernels;
+  /** Address of the arena, of at least so many bytes. It may move whenever packing waits. */
+  reserveArena(bytes: number): number;
+}
 
 /** What the builds of the kernels differ in. */
 export interface PanelForm {
@@ -96,17 +107,15 @@ export function measureWeights(network: Network, layout: NetworkLayout, form: Pa
  * shards must be there to go on; ended early, it frees what it took.
  */
 export function* packWeights(
-  engine: { heap: Heap; kernels: Kernels },
+  engine: PackingEngine,
   network: Network,
   layout: NetworkLayout,
   shards: Shards,
 ): Generator<number, PackedWeights> {
   const measured = measureWeights(network, layout, panelFormOf(engine.kernels));
   const address = engine.heap.allocate(measured.bytes);
-  let staging: number | undefined;
   let isComplete = false;
   try {
-    staging = engine.heap.allocate(STAGING_BYTES);
     const kernels = new Map(
       [...measured.kernels].map(([index, kernel]) => {
         const scales = kernel.scales === 0 ? 0 : kernel.scales + address;
@@ -124,14 +133,13 @@ export function* packWeights(
     const ordered = works.toSorted((a, b) => a.weight.offset - b.weight.offset);
     for (const [index, work] of ordered.entries()) {
       yield work.weight.offset + work.weight.size;
-      packKernel(engine, shards, staging, work);
+      packKernel(engine, shards, work);
       // Two convolutions may share a kernel: what comes next decides what can go.
       shards.release(ordered[index + 1]?.weight.offset ?? Infinity);
     }
     isComplete = true;
     return { ...measured, kernels, address };
   } finally {
-    if (staging !== undefined) engine.heap.free(staging);
     if (!isComplete) engine.heap.free(address);
   }
 }
@@ -144,12 +152,9 @@ interface KernelWork {
   depth: number;
 }
 
-function packKernel(
-  { heap, kernels }: { heap: Heap; kernels: Kernels },
-  shards: Shards,
-  staging: number,
-  { kernel, weight, channels, depth }: KernelWork,
-): void {
+function packKernel(engine: PackingEngine, shards: Shards, { kernel, weight, channels, depth }: KernelWork): void {
+  const { heap, kernels } = engine;
+  const staging = engine.reserveArena(STAGING_BYTES);
   const [realDepth = 0, realChannels = 0] = weight.shape.slice(-2);
   const taps = weight.shape.slice(0, -2).reduce((product, size) => product * size, 1);
   const { algorithm, address, planeBytes, streamBytes, panelBytes, scales, columns } = kernel;

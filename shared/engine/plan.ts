@@ -240,7 +240,7 @@ export function countMultiplyAdds(network: Network, step: PlanStep): number {
   return height * width * depth * output.channels * output.height * output.width;
 }
 
-export function denseBytes({ shape: { height, width, channels } }: NetworkNode): number {
+function denseBytes({ shape: { height, width, channels } }: NetworkNode): number {
   return height * width * channels * 4;
 }
 

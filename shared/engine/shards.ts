@@ -54,6 +54,7 @@ export class Shards {
   readonly #starts: number[] = [0];
 
   readonly #letGo: (chunk: Uint8Array) => void;
+  readonly #copies = new WeakSet<Uint8Array>();
 
   /** @param letGo told of each chunk that is needed no more: its memory may be used for something else */
   constructor(specs: readonly WeightSpec[], letGo: (chunk: Uint8Array) => void = () => undefined) {
@@ -106,15 +107,30 @@ export class Shards {
     return decodeValues(bytes, weight);
   }
 
-  /** Let go of the chunks that end at or before `offset`. */
+  /**
+   * Let go of what lies before `offset`: of the chunks that end there at the latest, and of one of which only a small end
+   * is left, which is copied. A kernel larger than a shard would hold a third one for some bytes.
+   */
   release(offset: number): void {
     this.#chunks.forEach((chunk, index) => {
-      if (chunk === undefined || (this.#starts[index + 1] ?? 0) > offset) return;
+      const end = this.#starts[index + 1] ?? 0;
+      if (chunk === undefined) return;
+      const left = end - offset;
+      if (left > chunk.length / SMALL_SHARE) return;
       this.#chunks[index] = undefined;
-      this.#letGo(chunk);
+      if (left > 0) {
+        const copy = chunk.slice(-left);
+        this.#copies.add(copy);
+        this.#chunks[index] = copy;
+        this.#starts[index] = offset;
+      }
+      if (!this.#copies.has(chunk)) this.#letGo(chunk);
     });
   }
 }
+
+/** Of a chunk, so much or less is copied to let go of it. */
+const SMALL_SHARE = 4;
 
 /** Held against all that the shards have. Errors: `model/damaged`. */
 export function assertComplete(weights: ReadonlyMap<string, StoredWeight>, received: number): void {

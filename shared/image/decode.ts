@@ -17,6 +17,7 @@ import { decodePng } from './png-decode.ts';
 import type { ImageType } from './signature.ts';
 import { type ImageHeader, readImageHeader } from './sniff.ts';
 import { createWasmCodec, type EmscriptenFactory, type WasmCodec } from './wasm-codec.ts';
+import type { ZlibAtOnce } from './zlib-at-once.ts';
 import { corruptWebp, inspectWebp } from './webp-chunks.ts';
 
 export interface DecoderModules {
@@ -24,6 +25,8 @@ export interface DecoderModules {
   jpeg: WebAssembly.Module;
   /** @jsquash/webp/codec/dec/webp_dec.wasm */
   webp: WebAssembly.Module;
+  /** Small PNG files are read sooner with it. */
+  zlib?: ZlibAtOnce;
 }
 
 export interface DecodedImage {
@@ -80,7 +83,7 @@ export function createImageDecoder(modules: DecoderModules, limits: ImageLimits 
       const header = guardImage(bytes, limits);
       const useStored = ({ orientation, ...picture }: StoredPicture) =>
         use({ ...orientPicture(picture, orientation), type: header.type });
-      return decodeStored(bytes, { header, jpeg, webp }, useStored);
+      return decodeStored(bytes, { header, jpeg, webp, zlib: modules.zlib }, useStored);
     },
     decode: (bytes) => decoder.use(bytes, (image) => ({ ...image, pixels: image.pixels.slice() })),
   };
@@ -114,13 +117,14 @@ interface StoredOptions {
   header: ImageHeader;
   jpeg: WasmCodec;
   webp: WasmCodec;
+  zlib: ZlibAtOnce | undefined;
 }
 
 type UseStored<Result> = (picture: StoredPicture) => Result;
 
 async function decodeStored<Result>(
   bytes: Uint8Array,
-  { header, jpeg, webp }: StoredOptions,
+  { header, jpeg, webp, zlib }: StoredOptions,
   use: UseStored<Result>,
 ): Promise<Result> {
   // Of the decoders one at most keeps the memory of a large picture: it is reused by the next of its type.
@@ -128,7 +132,7 @@ async function decodeStored<Result>(
   if (header.type !== 'webp') webp.shrink();
   switch (header.type) {
     case 'png':
-      return use(await decodePng(bytes));
+      return use(await decodePng(bytes, zlib));
     case 'jpeg':
       return decodeJpeg(bytes, { header, codec: jpeg }, use);
     case 'webp':

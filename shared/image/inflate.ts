@@ -5,16 +5,19 @@
  * Only the zlib format: its checksum and its end are verified on every platform, while for `deflate-raw` Node ignores
  * bytes after the end.
  */
+import { AT_ONCE_BYTES, type ZlibAtOnce } from './zlib-at-once.ts';
 
 /** One byte of deflate gives at most 1032 bytes: at most 16 MiB come out of one slice. */
 const SLICE_BYTES = 16 * 1024;
 
 export interface InflateOptions {
   /** zlib streams may be cut anywhere, as PNG cuts them into chunks. */
-  parts: Iterable<Uint8Array>;
+  parts: readonly Uint8Array[];
   expectedBytes: number;
   /** Receives the output in order, never more than `expectedBytes` in all. The piece is only lent. */
   write: (piece: Uint8Array) => void;
+  /** Used for what is small and sound. */
+  zlib?: ZlibAtOnce | undefined;
 }
 
 /**
@@ -24,7 +27,13 @@ export interface InflateOptions {
  */
 export type InflateOutcome = 'complete' | 'short' | 'long' | 'broken';
 
-export async function inflate({ parts, expectedBytes, write }: InflateOptions): Promise<InflateOutcome> {
+export async function inflate(options: InflateOptions): Promise<InflateOutcome> {
+  const { parts, expectedBytes, write } = options;
+  const whole = inflateAtOnce(options);
+  if (whole !== undefined) {
+    write(whole);
+    return 'complete';
+  }
   const slices = sliceParts(parts);
   const source = new ReadableStream<Uint8Array<ArrayBuffer>>(
     {
@@ -54,6 +63,16 @@ export async function inflate({ parts, expectedBytes, write }: InflateOptions): 
       throw error;
     }
   }
+}
+
+/** Exactly the expected bytes of a sound stream. What is wrong with any other one, the stream tells. */
+function inflateAtOnce({ parts, expectedBytes, zlib }: InflateOptions): Uint8Array | undefined {
+  if (zlib === undefined || expectedBytes > AT_ONCE_BYTES) return undefined;
+  const [first, ...others] = parts;
+  // Cut into chunks, it would have to be joined first.
+  if (first === undefined || others.length > 0 || first.length > AT_ONCE_BYTES) return undefined;
+  const whole = zlib.inflate(first, expectedBytes);
+  return whole?.length === expectedBytes ? whole : undefined;
 }
 
 /** What follows the pieces that were read may be broken too; nobody wants to know any more. */

@@ -10,6 +10,7 @@ import { composeByteOverWhite } from './compose.ts';
 import { type Orientation, readTiffOrientation } from './exif.ts';
 import type { Picture } from './fit.ts';
 import { inflate } from './inflate.ts';
+import type { ZlibAtOnce } from './zlib-at-once.ts';
 import { corruptPng, type PngHeader, readPngChunks, readPngHeader, unsupportedPng } from './png-chunks.ts';
 
 /** Samples of a pixel by colour type. */
@@ -48,7 +49,7 @@ interface PngParts {
  * Errors   'image/truncated' (the file ends before IEND), 'image/corrupt' (checksum, order of chunks, filter, palette,
  *          deflate, or more or less image data than the size asks for), 'image/unsupported' (unknown critical chunk)
  */
-export async function decodePng(bytes: Uint8Array): Promise<Picture & { orientation: Orientation }> {
+export async function decodePng(bytes: Uint8Array, zlib?: ZlibAtOnce): Promise<Picture & { orientation: Orientation }> {
   const header = readPngHeader(bytes);
   const { imageData, palette, transparency, orientation } = collectParts(bytes);
   const { width, height } = header;
@@ -66,6 +67,7 @@ export async function decodePng(bytes: Uint8Array): Promise<Picture & { orientat
 
   const outcome = await inflate({
     parts: imageData,
+    zlib,
     expectedBytes: countImageBytes(header),
     write(piece) {
       let offset = 0;

@@ -5,18 +5,23 @@
  */
 import { ProductError } from '../errors.ts';
 import { inflate } from './inflate.ts';
+import type { ZlibAtOnce } from './zlib-at-once.ts';
 
 /** Stands first and names everything that follows; another encoding gets another character. */
 const FORMAT = '1';
 const BASE64URL = /^[A-Za-z0-9_-]+$/;
 
 /** pixels [height, width, 3] uint8 -> token. Equal pixels give equal tokens on one version of one platform. */
-export async function encodeInputToken(pixels: Uint8Array): Promise<string> {
-  const stream = new Blob([pixels.slice()]).stream().pipeThrough(new CompressionStream('deflate'));
-  const deflated = new Uint8Array(await new Response(stream).arrayBuffer());
+export async function encodeInputToken(pixels: Uint8Array, zlib?: ZlibAtOnce): Promise<string> {
+  const deflated = zlib?.deflate(pixels) ?? (await deflate(pixels));
   let text = '';
   for (const byte of deflated) text += String.fromCharCode(byte);
   return FORMAT + btoa(text).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
+}
+
+async function deflate(bytes: Uint8Array): Promise<Uint8Array> {
+  const stream = new Blob([bytes.slice()]).stream().pipeThrough(new CompressionStream('deflate'));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
 /**

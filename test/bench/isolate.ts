@@ -7,8 +7,9 @@
  *
  * How it is read: WebAssembly memories and byte arrays of 1 MB and more by replaced constructors in the isolate
  * (test/support/memory-tracker.ts), including what is garbage and not collected; the V8 heap by the inspector
- * (Runtime.getHeapUsage); resident memory of all of wrangler's workerd processes from /proc, as a second witness; their
- * processor time also from there, which a busy machine changes less than the clock.
+ * (Runtime.getHeapUsage), with its garbage and then without, so that a line has only the garbage since the last; resident
+ * memory of all of wrangler's workerd processes from /proc, as a second witness; their processor time also from there,
+ * which a busy machine changes less than the clock.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtemp, readdir, readFile } from 'node:fs/promises';
@@ -59,10 +60,11 @@ async function measureMemory(): Promise<void> {
 }
 
 async function tell(isolate: TrackedIsolate, what: string): Promise<void> {
-  const { wasmBytes, arrayBytes, peakBytes, heapUsedBytes, heapCommittedBytes } = await isolate.readMemory();
+  const { wasmBytes, arrayBytes, peakBytes, ...heap } = await isolate.readMemory();
+  const { heapUsedBytes, heapCommittedBytes, heapLiveBytes } = heap;
   const wasm = wasmBytes.reduce((sum, bytes) => sum + bytes, 0);
   console.log(
-    `${what}: WebAssembly ${wasmBytes.map(megabytes).join(' + ')}, V8 heap ${megabytes(heapUsedBytes)} used of ${megabytes(heapCommittedBytes)}, sum ${megabytes(wasm + heapUsedBytes)}; byte arrays ${megabytes(arrayBytes)}; peak since the last line ${megabytes(peakBytes)} + heap; resident ${megabytes(await readResident(isolate.pid))}`,
+    `${what}: WebAssembly ${wasmBytes.map(megabytes).join(' + ')}, V8 heap ${megabytes(heapUsedBytes)} used of ${megabytes(heapCommittedBytes)}, ${megabytes(heapLiveBytes)} without garbage, sum ${megabytes(wasm + heapUsedBytes)}, ${megabytes(wasm + heapLiveBytes)} without garbage; byte arrays ${megabytes(arrayBytes)}; peak since the last line ${megabytes(peakBytes)} + heap = ${megabytes(peakBytes + heapUsedBytes)}; resident ${megabytes(await readResident(isolate.pid))}`,
   );
 }
 

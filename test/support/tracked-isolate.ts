@@ -12,6 +12,8 @@ export interface IsolateMemory extends TrackedMemory {
   /** Of the V8 heap, as the inspector says. */
   heapUsedBytes: number;
   heapCommittedBytes: number;
+  /** Used after the garbage is collected, which is done when the rest has been read. */
+  heapLiveBytes: number;
 }
 
 export interface TrackedIsolate {
@@ -46,7 +48,11 @@ export async function startTrackedIsolate(): Promise<TrackedIsolate> {
     async readMemory() {
       const { usedBytes, committedBytes } = await inspector.readHeap();
       const tracked = (await (await fetch(`${worker.url}/tracked-memory`)).json()) as TrackedMemory;
-      return { ...tracked, heapUsedBytes: usedBytes, heapCommittedBytes: committedBytes };
+      // workerd does that only while the Worker has something to answer.
+      const collected = inspector.collectGarbage().then(() => true);
+      while (!(await Promise.race([collected, fetch(`${worker.url}/tracked-memory`).then(() => false)])));
+      const { usedBytes: heapLiveBytes } = await inspector.readHeap();
+      return { ...tracked, heapUsedBytes: usedBytes, heapCommittedBytes: committedBytes, heapLiveBytes };
     },
     async swap(meanwhile) {
       seq++;

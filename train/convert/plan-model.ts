@@ -43,7 +43,7 @@ export function planNetwork(name: NetworkName, mode: EngineMode): NamedPlan {
 
 /** The text of `npm run model -- plan`. */
 export function formatMemoryPlan(name: string, plan: MemoryPlan): string {
-  const { mode, groups, weightBytes, arenaBytes, tapBytes, vectorBytes, stagingBytes, scratchBytes, totalBytes } = plan;
+  const { mode, groups, weightBytes, arenaBytes, tapBytes, vectorBytes, scratchBytes, totalBytes } = plan;
   const rows: [string, number, string][] = [
     ...groups.map(({ name: group, kernels, bytes, int16Bytes }): [string, number, string] => [
       `  ${group}`,
@@ -53,7 +53,6 @@ export function formatMemoryPlan(name: string, plan: MemoryPlan): string {
     ['weights', weightBytes, ''],
     ['activations', arenaBytes, `all layers at once; ${formatMegabytes(arenaBytes - tapBytes)} for the answer alone`],
     ['plans', vectorBytes, 'gains and shifts of the plans that are kept'],
-    ['staging', stagingBytes, 'while a model is loaded'],
     ['scratch', scratchBytes, 'of the kernels'],
     ['total', totalBytes, `of WebAssembly memory, mode ${mode}`],
     ...PLATFORMS.map((platform): [string, number, string] => [

@@ -1,7 +1,7 @@
 /**
  * Threads that run models, so that the thread that answers is always free. Each has an engine and its own copy of every
- * model in use. A request waits in one queue for all of them; a thread that dies fails the one request that it was
- * working on, and another takes its place.
+ * model in use. A request waits in one queue for all of them; where many wait, a thread is given several. One that dies
+ * fails the one request that it died of, and another takes its place.
  */
 import { Worker } from 'node:worker_threads';
 import { ProductError } from '../../../shared/errors.ts';
@@ -16,7 +16,14 @@ import type { LoadedModelParts } from '../../inference/loaded-model.ts';
 import type { InferenceMeter, InferenceReading, MeasuredRun } from './inference-meter.ts';
 import { timeIsOver, toError, tooManyWait } from './pool-errors.ts';
 import type { PoolSettings } from './pool-settings.ts';
-import { packTask, type ThreadAnswer, type ThreadOrder, type ThreadSettings } from './thread-message.ts';
+import {
+  packTask,
+  type RunOutcome,
+  type ThreadAnswer,
+  type ThreadOrder,
+  type ThreadSettings,
+} from './thread-message.ts';
+import { stopClock, type Job, type PooledModel, type Refusal, type Seat, type Work } from './seat.ts';
 import { createTurnQueue } from './turn-queue.ts';
 
 export interface InferencePool {
@@ -42,59 +49,10 @@ export interface InferencePoolOptions extends PoolSettings {
 }
 
 const THREAD_FILE = new URL('./inference-thread.ts', import.meta.url);
+/** Runs that a thread is given at once. */
+const MOST_RUNS = 8;
 const FIRST_RESTART_MS = 1000;
 const LONGEST_RESTART_MS = 30_000;
-
-interface PooledModel {
-  number: number;
-  folder: string;
-  modelId: string;
-  loadedIn: Set<Seat>;
-  /** Threads that could not load it, though another one could; they try again. */
-  refusedBy: Map<Seat, Refusal>;
-  /** Whether one thread is enough to begin with. */
-  isFirst: boolean;
-  /** Until it is settled. */
-  loading: PromiseWithResolvers<LoadedModelParts> | undefined;
-  parts: LoadedModelParts | undefined;
-}
-
-interface Refusal {
-  times: number;
-  /** Until it is tried again. */
-  rest: NodeJS.Timeout | undefined;
-}
-
-interface Job {
-  model: PooledModel;
-  task: ModelTask;
-  queuedMs: number;
-  /** Of the request, waiting included; absent when it is answered. */
-  deadline: NodeJS.Timeout | undefined;
-  resolve: (result: ModelResult) => void;
-  reject: (error: unknown) => void;
-}
-
-/** What a thread does now: it runs a job, or loads a model. */
-interface Work {
-  model: PooledModel;
-  job?: Job;
-  startedMs: number;
-  /** Of a run. */
-  limit?: NodeJS.Timeout;
-}
-
-/** The place of a thread; threads come and go. */
-interface Seat {
-  worker: Worker | undefined;
-  isStarted: boolean;
-  work: Work | undefined;
-  /** Why its thread ends, once that is known: from then on it is not listened to and given nothing. */
-  cause: unknown;
-  /** Deaths since it last did something. */
-  deaths: number;
-  restart: NodeJS.Timeout | undefined;
-}
 
 export function createInferencePool(options: InferencePoolOptions): InferencePool {
   const { threads, queueLimit, timeoutMs, thread: settings, reportError } = options;
@@ -138,8 +96,8 @@ export function createInferencePool(options: InferencePoolOptions): InferencePoo
     clearTimeout(work?.limit);
     if (answer.kind === 'started') seat.isStarted = true;
     else if (work === undefined) throw new Error('internal: a thread answers what nobody asked');
-    else if (work.job === undefined) hearOfLoad(seat, work.model, answer);
-    else hearOfRun(work.job, { answer, startedMs: work.startedMs });
+    else if (work.loads !== undefined) hearOfLoad(seat, work.loads, answer);
+    else hearOfRuns(work, answer);
     if (answer.kind === 'done' || answer.kind === 'loaded') seat.deaths = 0;
     dispatch();
   }
@@ -195,18 +153,26 @@ export function createInferencePool(options: InferencePoolOptions): InferencePoo
     for (const seat of model.loadedIn) order(seat, { kind: 'free', model: model.number });
   }
 
-  function hearOfRun(job: Job, { answer, startedMs }: { answer: ThreadAnswer; startedMs: number }): void {
-    stopClock(job);
-    if (answer.kind === 'refused') return job.reject(toError(answer));
+  function hearOfRuns({ jobs, startedMs }: Work, answer: ThreadAnswer): void {
     if (answer.kind !== 'done') throw new Error('internal: a thread that runs says something else');
+    jobs.forEach((job, index) => {
+      const outcome = answer.outcomes[index];
+      if (outcome === undefined) throw new Error('internal: a thread that runs leaves one out');
+      hearOfRun(job, outcome, startedMs);
+    });
+  }
+
+  function hearOfRun(job: Job, outcome: RunOutcome, startedMs: number): void {
+    stopClock(job);
+    if (outcome.kind === 'refused') return job.reject(toError(outcome));
     const measured: MeasuredRun = {
       waitSeconds: (startedMs - job.queuedMs) / 1000,
-      computeSeconds: answer.computeMs / 1000,
+      computeSeconds: outcome.computeMs / 1000,
       hasLayers: job.task.layers.length > 0,
     };
     counts.runs += 1;
     for (const listener of listeners) listener(measured);
-    job.resolve(answer.result);
+    job.resolve(outcome.result);
   }
 
   /** A thread has ended. */
@@ -220,9 +186,14 @@ export function createInferencePool(options: InferencePoolOptions): InferencePoo
       'the thread that worked on this died, and another takes its place; send the request again; the operator finds the reason in the log',
       { cause },
     );
-    if (work?.job !== undefined) {
-      stopClock(work.job);
-      work.job.reject(error);
+    const { jobs = [] } = work ?? {};
+    const isOfOne = isClosed || jobs.length === 1;
+    for (const job of jobs) {
+      if (!isOfOne) putBack(job);
+      else {
+        stopClock(job);
+        job.reject(error);
+      }
     }
     if (isClosed) return;
     counts.lostThreads += 1;
@@ -231,12 +202,20 @@ export function createInferencePool(options: InferencePoolOptions): InferencePoo
     for (const model of models) {
       if (model.loading === undefined) continue;
       // A thread that cannot even start is no reason to wait for it.
-      if (model === work?.model || (!isStarted && isAlone)) giveUp(model, error);
+      if (model === work?.loads || (!isStarted && isAlone)) giveUp(model, error);
       else settleIfLoaded(model);
     }
     seat.deaths += 1;
     seat.restart = setTimeout(() => startThread(seat), findRestartDelay(seat.deaths - 1)).unref();
     dispatch();
+  }
+
+  /** One of several that a thread was given when it died. */
+  function putBack(job: Job): void {
+    // Its time may have been over.
+    if (job.deadline === undefined) return;
+    job.isAlone = true;
+    queue.add(job, false);
   }
 
   /** Give every thread that is free something to do. */
@@ -250,28 +229,42 @@ export function createInferencePool(options: InferencePoolOptions): InferencePoo
       ({ loadedIn, refusedBy }) => !loadedIn.has(seat) && refusedBy.get(seat)?.rest === undefined,
     );
     if (missing !== undefined && countLoading() < mostLoading) {
-      seat.work = { model: missing, startedMs };
+      seat.work = { jobs: [], loads: missing, startedMs };
       const { number: model, folder, modelId } = missing;
       return order(seat, { kind: 'load', model, folder, modelId });
     }
-    const job = queue.take(({ model }) => model.loadedIn.has(seat));
-    if (job === undefined) return;
-    const limit = setTimeout(() => afterAnswers(() => endStuck(seat, job)), timeoutMs).unref();
-    seat.work = { model: job.model, job, startedMs, limit };
-    order(seat, { kind: 'run', model: job.model.number, task: packTask(job.task) });
+    const jobs = takeJobs(seat);
+    if (jobs.length === 0) return;
+    const limit = setTimeout(() => afterAnswers(() => endStuck(seat, jobs)), timeoutMs).unref();
+    seat.work = { jobs, startedMs, limit };
+    order(seat, { kind: 'run', runs: jobs.map(({ model, task }) => ({ model: model.number, task: packTask(task) })) });
+  }
+
+  /**
+   * Its share of those that wait: to be woken for each single answer costs this thread, whose data others have driven out
+   * of the caches meanwhile, many times the work on it.
+   */
+  function takeJobs(seat: Seat): Job[] {
+    const most = Math.min(MOST_RUNS, Math.ceil(queue.waiting.first / threads));
+    const jobs: Job[] = [];
+    for (;;) {
+      const job = queue.take(({ model, isAlone }) => model.loadedIn.has(seat) && (jobs.length === 0 || !isAlone));
+      if (job !== undefined) jobs.push(job);
+      if (job === undefined || job.isAlone || jobs.length >= most) return jobs;
+    }
   }
 
   function countLoading(): number {
-    return seats.filter(({ work }) => work !== undefined && work.job === undefined).length;
+    return seats.filter(({ work }) => work?.loads !== undefined).length;
   }
 
   /**
    * A run that takes longer than any request may does not end by itself. One whose request has less time left, since it
    * waited, goes on without it: the thread is healthy.
    */
-  function endStuck(seat: Seat, job: Job): void {
-    if (seat.work?.job !== job) return;
-    expire(job);
+  function endStuck(seat: Seat, jobs: readonly Job[]): void {
+    if (seat.work?.jobs !== jobs) return;
+    jobs.forEach(expire);
     seat.cause = timeIsOver(timeoutMs);
     void seat.worker?.terminate();
   }
@@ -289,7 +282,7 @@ export function createInferencePool(options: InferencePoolOptions): InferencePoo
     if (signal?.aborted === true) return Promise.reject(callerLeft());
     if (isClosed || !models.has(model)) return Promise.reject(new Error('internal: the model is freed'));
     const { promise, resolve, reject } = Promise.withResolvers<ModelResult>();
-    const job: Job = { model, task, queuedMs: performance.now(), deadline: undefined, resolve, reject };
+    const job: Job = { model, task, queuedMs: performance.now(), isAlone: false, deadline: undefined, resolve, reject };
     const dropWith = (count: 'abandoned' | 'refused', error: ProductError): void => {
       // What a thread has begun, it ends.
       if (!queue.remove(job)) return;
@@ -384,9 +377,4 @@ function findRestartDelay(times: number): number {
 /** What a thread has said already is heard before `act`: while this one computed, timers were late, and answers, too. */
 function afterAnswers(act: () => void): void {
   setImmediate(act);
-}
-
-function stopClock(job: Job): void {
-  clearTimeout(job.deadline);
-  job.deadline = undefined;
 }

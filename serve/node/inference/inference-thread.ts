@@ -2,17 +2,18 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { ProductError } from '../../../shared/errors.ts';
 import { createImageDecoder } from '../../../shared/image/decode.ts';
-import { runTask } from '../../inference/classifier.ts';
+import { runTask, type ModelTask } from '../../inference/classifier.ts';
 import type { LoadedModel } from '../../inference/loaded-model.ts';
 import { loadModel } from '../../inference/model-loader.ts';
 import { startEngine } from '../../inference/served-engine.ts';
 import { readFolder } from '../asset-folder.ts';
-import type { ThreadAnswer, ThreadOrder, ThreadSettings } from './thread-message.ts';
+import { NODE_ZLIB } from '../zlib-at-once.ts';
+import type { Refused, RunOutcome, ThreadAnswer, ThreadOrder, ThreadSettings } from './thread-message.ts';
 
 if (parentPort === null) throw new Error('internal: inference-thread.ts is no program of its own');
 const port = parentPort;
 const { engine: build, jpeg, webp, mode } = workerData as ThreadSettings;
-const decoder = createImageDecoder({ jpeg, webp });
+const decoder = createImageDecoder({ jpeg, webp, zlib: NODE_ZLIB });
 const engine = await startEngine(build, mode);
 const models = new Map<number, LoadedModel>();
 
@@ -31,10 +32,15 @@ async function answer(order: ThreadOrder): Promise<void> {
       models.delete(order.model);
     }
   } catch (error) {
-    if (!(error instanceof ProductError)) throw error;
-    const { code, message, details } = error;
-    send({ kind: 'refused', code, message, details });
+    send(refuse(error));
   }
+}
+
+/** Errors: all but a ProductError. */
+function refuse(error: unknown): Refused {
+  if (!(error instanceof ProductError)) throw error;
+  const { code, message, details } = error;
+  return { kind: 'refused', code, message, details };
 }
 
 async function load({ model, folder, modelId }: ThreadOrder & { kind: 'load' }): Promise<void> {
@@ -44,15 +50,20 @@ async function load({ model, folder, modelId }: ThreadOrder & { kind: 'load' }):
   send({ kind: 'loaded', parts: { manifest, computation, linear } });
 }
 
-async function run({ model: number, task }: ThreadOrder & { kind: 'run' }): Promise<void> {
+async function run({ runs }: ThreadOrder & { kind: 'run' }): Promise<void> {
+  const outcomes: RunOutcome[] = [];
+  for (const each of runs) outcomes.push(await runOne(each).catch(refuse));
+  // Handed over, not copied: the engine made these arrays for the caller.
+  const values = outcomes.flatMap((outcome) => (outcome.kind === 'result' ? outcome.result.values : []));
+  send({ kind: 'done', outcomes }, [...new Set(values.map(({ buffer }) => buffer as ArrayBuffer))]);
+}
+
+async function runOne({ model: number, task }: { model: number; task: ModelTask }): Promise<RunOutcome> {
   const model = models.get(number);
   if (model === undefined) throw new Error(`internal: the thread has no model ${number}`);
   const startMs = performance.now();
-  const result = await runTask(task, { model, decoder });
-  const computeMs = performance.now() - startMs;
-  // Handed over, not copied: the engine made these arrays for the caller.
-  const buffers = new Set(result.values.map(({ buffer }) => buffer as ArrayBuffer));
-  send({ kind: 'done', result, computeMs }, [...buffers]);
+  const result = await runTask(task, { model, decoder, zlib: NODE_ZLIB });
+  return { kind: 'result', result, computeMs: performance.now() - startMs };
 }
 
 function send(message: ThreadAnswer, transfer: readonly ArrayBuffer[] = []): void {

@@ -13,7 +13,7 @@ export interface ThreadSettings extends WasmModules {
 /** `model` is the number under which the thread knows a loaded model; `free` is not answered. */
 export type ThreadOrder =
   | { kind: 'load'; model: number; folder: string; modelId: string }
-  | { kind: 'run'; model: number; task: ModelTask }
+  | { kind: 'run'; runs: readonly { model: number; task: ModelTask }[] }
   | { kind: 'free'; model: number };
 
 /** The task as a message: a view would take all of the request's body to the thread with it. */
@@ -29,6 +29,16 @@ function packBytes(bytes: Uint8Array): Uint8Array {
 export type ThreadAnswer =
   | { kind: 'started' }
   | { kind: 'loaded'; parts: LoadedModelParts }
-  | { kind: 'done'; result: ModelResult; computeMs: number }
-  /** A ProductError. Any other error ends the thread: nobody knows what state it left behind. */
-  | { kind: 'refused'; code: ErrorCode; message: string; details: Readonly<Record<string, unknown>> };
+  /** Of each run of the order. */
+  | { kind: 'done'; outcomes: readonly RunOutcome[] }
+  | Refused;
+
+export type RunOutcome = { kind: 'result'; result: ModelResult; computeMs: number } | Refused;
+
+/** A ProductError. Any other error ends the thread: nobody knows what state it left behind. */
+export interface Refused {
+  kind: 'refused';
+  code: ErrorCode;
+  message: string;
+  details: Readonly<Record<string, unknown>>;
+}

@@ -64,7 +64,7 @@ describe('the memory plan', () => {
     }
     const { wasmBytes, arenaBytes } = backend.memory();
     expect(arenaBytes).toBe(plan.arenaBytes);
-    // Vectors lie in the memory of the staging when that is over, so a little less is taken than planned.
+    // Of the plan with the most vectors there is one, so a little less is taken than planned.
     expect(wasmBytes).toBeLessThanOrEqual(Math.ceil(plan.totalBytes / PAGE) * PAGE);
     expect(wasmBytes).toBeGreaterThan(plan.totalBytes - plan.vectorBytes - PAGE);
     model.dispose();

@@ -21,6 +21,8 @@ import { encodePng } from '../../../../shared/image/png-encode.ts';
 import { makeSharedFolder } from '../../../support/temporary-folder.ts';
 import { writeTinyStore } from '../../../support/tiny-model.ts';
 
+type RunOrder = ThreadOrder & { kind: 'run' };
+
 const PIXELS = Uint8Array.from({ length: 8 * 8 * 3 }, (_, index) => (index * 29) % 256);
 const LATER = { isLater: true, spentMs: 0 };
 const FIRST = { isLater: false, spentMs: 0 };
@@ -70,7 +72,7 @@ function logitsOf({ values }: ModelResult): Float32Array {
 
 /** A picture that takes a thread some tenths of a second. */
 function drawLargePicture(): Promise<Uint8Array<ArrayBuffer>> {
-  return encodePng({ width: 1500, height: 1500, channels: 1, pixels: randomBytes(1500 * 1500) });
+  return encodePng({ width: 2000, height: 2000, channels: 1, pixels: randomBytes(2000 * 2000) });
 }
 
 describe('the threads that run models', () => {
@@ -192,6 +194,53 @@ describe('the threads that run models', () => {
     }
   });
 
+  test('are given their share of many requests that wait, a few at once, and single ones of few', async () => {
+    const { load, pool } = makePool();
+    const runner = await load(0);
+    const post = vi.spyOn(Worker.prototype, 'postMessage');
+    onTestFinished(() => post.mockRestore());
+    const pictures = Array.from({ length: 41 }, (_, index) => PIXELS.map((value) => (value + index * 5) % 256));
+    const together = await Promise.all(pictures.map((each) => runner.run(taskOf(each), FIRST)));
+    const runsOfOrder = (): number[] =>
+      post.mock.calls.flatMap(([order]) =>
+        (order as ThreadOrder).kind === 'run' ? (order as RunOrder).runs.length : [],
+      );
+    const sizes = runsOfOrder();
+    expect(sizes.reduce((sum, size) => sum + size, 0)).toBe(41);
+    expect(Math.max(...sizes)).toBe(8);
+    // The first one found a free thread, and the last ones were few.
+    expect([sizes[0], sizes.at(-1)]).toEqual([1, 1]);
+    post.mockClear();
+    const alone: ModelResult[] = [];
+    for (const each of pictures) alone.push(await runner.run(taskOf(each), FIRST));
+    expect(runsOfOrder()).toEqual(pictures.map(() => 1));
+    // The same bits, whoever ran beside it.
+    expect(together.map(logitsOf)).toEqual(alone.map(logitsOf));
+    expect(pool.meter.read().busyThreads).toBe(0);
+  });
+
+  test(
+    'answer the others of several when one is refused, and when one is what they die of',
+    { timeout: 60_000 },
+    async () => {
+      const { load, pool, logged } = makePool({ threads: 1 });
+      const runner = await load(0);
+      const expected = logitsOf(await runner.run(taskOf(), FIRST));
+      const deadly = { ...taskOf(), layers: undefined } as unknown as ModelTask;
+      const damaged: ModelTask = { input: { file: Uint8Array.of(1, 2, 3) }, layers: ['linear'], hasToken: false };
+      const outcomes = await Promise.allSettled(
+        [taskOf(), taskOf(), deadly, damaged, taskOf(), taskOf()].map((task) => runner.run(task, FIRST)),
+      );
+      const told = outcomes.map((outcome) =>
+        outcome.status === 'fulfilled' ? logitsOf(outcome.value) : (outcome.reason as ProductError).code,
+      );
+      expect(told).toEqual([expected, expected, 'server/lost', 'image/unknown-type', expected, expected]);
+      // Of the several, and of the one of them that it was.
+      expect(pool.meter.read()).toMatchObject({ lostThreads: 2, waiting: 0 });
+      expect(logged.length).toBe(2);
+    },
+  );
+
   test('are ended when a run takes longer than any may, and a request that waited so long hears it', async () => {
     const { load, pool } = makePool({ threads: 1, timeoutMs: 40 });
     const runner = await load(0);
@@ -248,7 +297,8 @@ describe('the threads that run models', () => {
     const body = new Uint8Array(1_000_000);
     body.set(PIXELS, 5000);
     const answer = await runner.run(taskOf(body.subarray(5000, 5000 + PIXELS.length)), FIRST);
-    const inputs = post.mock.calls.map(([order]) => (order as ThreadOrder & { kind: 'run' }).task.input);
+    const orders = post.mock.calls.map(([order]) => order as RunOrder);
+    const inputs = orders.flatMap(({ runs }) => runs.map(({ task }) => task.input));
     expect(inputs.map((input) => ('pixels' in input ? input.pixels.buffer.byteLength : 0))).toEqual([PIXELS.length]);
     expect(logitsOf(answer)).toEqual(logitsOf(await runner.run(taskOf(), FIRST)));
   });
