@@ -27,6 +27,10 @@ export interface Job {
   model: PooledModel;
   task: ModelTask;
   queuedMs: number;
+  /** Not the first run of its caller. */
+  isLater: boolean;
+  /** Aborted when its caller has left. */
+  signal: AbortSignal | undefined;
   /** A thread died that was given several: whichever it died of, it is not to take others with it again. */
   isAlone: boolean;
   /** Of the request, waiting included; absent when it is answered. */
