@@ -17,6 +17,7 @@ import type { InferenceMeter, InferenceReading, MeasuredRun } from './inference-
 import { timeIsOver, toError, tooManyWait } from './pool-errors.ts';
 import type { PoolSettings } from './pool-settings.ts';
 import {
+  countBytes,
   LONGEST_SHARE_MS,
   packTask,
   type RunOutcome,
@@ -24,7 +25,7 @@ import {
   type ThreadOrder,
   type ThreadSettings,
 } from './thread-message.ts';
-import { stopClock, type Job, type PooledModel, type Refusal, type Seat, type Work } from './seat.ts';
+import { findRestartDelay, stopClock, type Job, type PooledModel, type Refusal, type Seat, type Work } from './seat.ts';
 import { createTurnQueue } from './turn-queue.ts';
 
 export interface InferencePool {
@@ -50,10 +51,9 @@ export interface InferencePoolOptions extends PoolSettings {
 }
 
 const THREAD_FILE = new URL('./inference-thread.ts', import.meta.url);
-/** Runs that a thread is given at once. */
+/** Runs that a thread is given at once, and bytes of their pictures with which it is given no more of them. */
 const MOST_RUNS = 8;
-const FIRST_RESTART_MS = 1000;
-const LONGEST_RESTART_MS = 30_000;
+const MANY_BYTES = 256 * 1024;
 
 export function createInferencePool(options: InferencePoolOptions): InferencePool {
   const { threads, queueLimit, timeoutMs, thread: settings, reportError } = options;
@@ -261,10 +261,14 @@ export function createInferencePool(options: InferencePoolOptions): InferencePoo
   function takeJobs(seat: Seat): Job[] {
     const most = Math.min(MOST_RUNS, Math.ceil(queue.waiting.first / threads));
     const jobs: Job[] = [];
+    let bytes = 0;
     for (;;) {
       const job = queue.take(({ model, isAlone }) => model.loadedIn.has(seat) && (jobs.length === 0 || !isAlone));
-      if (job !== undefined) jobs.push(job);
-      if (job === undefined || job.isAlone || jobs.length >= most) return jobs;
+      if (job === undefined) return jobs;
+      jobs.push(job);
+      bytes += countBytes(job.task);
+      // Pictures that it gives back are sent again.
+      if (job.isAlone || jobs.length >= most || bytes >= MANY_BYTES) return jobs;
     }
   }
 
@@ -382,11 +386,6 @@ export function createInferencePool(options: InferencePoolOptions): InferencePoo
       await Promise.all(seats.flatMap(({ worker }) => worker?.terminate() ?? []));
     },
   };
-}
-
-/** A thread that died, or could not load, so many times is tried again so much later. */
-function findRestartDelay(times: number): number {
-  return times === 0 ? 0 : Math.min(FIRST_RESTART_MS * 2 ** (times - 1), LONGEST_RESTART_MS);
 }
 
 /** What a thread has said already is heard before `act`: while this one computed, timers were late, and answers, too. */

@@ -3,6 +3,9 @@ import type { Worker } from 'node:worker_threads';
 import type { LoadedModelParts } from '../../inference/loaded-model.ts';
 import type { ModelResult, ModelTask } from '../../inference/classifier.ts';
 
+const FIRST_RESTART_MS = 1000;
+const LONGEST_RESTART_MS = 30_000;
+
 export interface PooledModel {
   number: number;
   folder: string;
@@ -63,4 +66,9 @@ export interface Seat {
 export function stopClock(job: Job): void {
   clearTimeout(job.deadline);
   job.deadline = undefined;
+}
+
+/** A thread that died, or could not load, so many times is tried again so much later. */
+export function findRestartDelay(times: number): number {
+  return times === 0 ? 0 : Math.min(FIRST_RESTART_MS * 2 ** (times - 1), LONGEST_RESTART_MS);
 }

@@ -25,6 +25,10 @@ export function packTask(task: ModelTask): ModelTask {
   return { ...task, input: 'file' in input ? { file: packBytes(input.file) } : { pixels: packBytes(input.pixels) } };
 }
 
+export function countBytes({ input }: ModelTask): number {
+  return 'file' in input ? input.file.length : input.pixels.length;
+}
+
 function packBytes(bytes: Uint8Array): Uint8Array {
   return bytes.byteLength === bytes.buffer.byteLength ? bytes : bytes.slice();
 }

@@ -75,6 +75,11 @@ function drawLargePicture(side = 2000): Promise<Uint8Array<ArrayBuffer>> {
   return encodePng({ width: side, height: side, channels: 1, pixels: randomBytes(side * side) });
 }
 
+/** One of a few kilobytes, which takes long, too. */
+function drawLargeEmptyPicture(): Promise<Uint8Array<ArrayBuffer>> {
+  return encodePng({ width: 2048, height: 2048, channels: 3, pixels: new Uint8Array(2048 * 2048 * 3) });
+}
+
 describe('the threads that run models', () => {
   test('give each request its own answer, the same from every thread, and one for each model', async () => {
     const { load, pool, logged } = makePool();
@@ -246,7 +251,7 @@ describe('the threads that run models', () => {
   test('answer the first of several slow ones before the last is begun', { timeout: 60_000 }, async () => {
     const { load, pool } = makePool({ threads: 1 });
     const runner = await load(0);
-    const task: ModelTask = { input: { file: await drawLargePicture() }, layers: ['linear'], hasToken: false };
+    const task: ModelTask = { input: { file: await drawLargeEmptyPicture() }, layers: ['linear'], hasToken: false };
     const answered: number[] = [];
     const busy = runner.run(taskOf(), FIRST);
     const slow = Array.from({ length: 8 }, (_, index) => runner.run(task, FIRST).then(() => answered.push(index)));
@@ -261,7 +266,7 @@ describe('the threads that run models', () => {
   test('compute no more of several slow ones for a caller that left', { timeout: 60_000 }, async () => {
     const { load, pool } = makePool({ threads: 1 });
     const runner = await load(0);
-    const task: ModelTask = { input: { file: await drawLargePicture() }, layers: ['linear'], hasToken: false };
+    const task: ModelTask = { input: { file: await drawLargeEmptyPicture() }, layers: ['linear'], hasToken: false };
     const caller = new AbortController();
     const busy = runner.run(taskOf(), FIRST);
     const leaving = Array.from({ length: 8 }, () => runner.run(task, { ...FIRST, signal: caller.signal }));
@@ -279,7 +284,7 @@ describe('the threads that run models', () => {
   test('fail every run that waits or that a thread was given when they are ended', { timeout: 60_000 }, async () => {
     const { load, pool } = makePool({ threads: 1 });
     const runner = await load(0);
-    const task: ModelTask = { input: { file: await drawLargePicture() }, layers: ['linear'], hasToken: false };
+    const task: ModelTask = { input: { file: await drawLargeEmptyPicture() }, layers: ['linear'], hasToken: false };
     const runs = Array.from({ length: 21 }, () => runner.run(task, FIRST));
     const outcomes = Promise.allSettled(runs);
     await runs[0];
@@ -289,10 +294,20 @@ describe('the threads that run models', () => {
     expect(pool.meter.read().waiting).toBe(0);
   });
 
+  test('are given one large picture at a time', { timeout: 60_000 }, async () => {
+    const { load } = makePool({ threads: 1 });
+    const runner = await load(0);
+    const post = vi.spyOn(Worker.prototype, 'postMessage');
+    onTestFinished(() => post.mockRestore());
+    const task: ModelTask = { input: { file: await drawLargePicture(600) }, layers: ['linear'], hasToken: false };
+    await Promise.all(Array.from({ length: 6 }, () => runner.run(task, FIRST)));
+    expect(post.mock.calls.map(([order]) => (order as RunOrder).runs.length)).toEqual([1, 1, 1, 1, 1, 1]);
+  });
+
   test('tell of a run that waited for others that a thread was given with it', async () => {
     const { load, pool } = makePool({ threads: 1 });
     const runner = await load(0);
-    const input = { file: await drawLargePicture(600) };
+    const input = { file: await drawLargeEmptyPicture() };
     const runs: MeasuredRun[] = [];
     onTestFinished(pool.meter.observe((run) => runs.push(run)));
     await Promise.all([
