@@ -133,6 +133,7 @@ export class EngineModel {
     const prepared = this.#prepare(asked);
     const bound = this.#bind(prepared);
     const outputs = new Map<number, Float32Array<ArrayBuffer>>();
+    if (batch === 0) for (const index of prepared.kept) outputs.set(index, new Float32Array());
     for (let picture = 0; picture < batch; picture++) {
       this.#runPicture(prepared, bound, input.subarray((picture * input.length) / batch), (index, values) => {
         // An array that is made of its values is not set to zero first: all layers together are 8 MB a run.

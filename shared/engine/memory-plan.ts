@@ -8,7 +8,7 @@
 import { HEAP_START } from './heap.ts';
 import { layOut, type EngineMode, type NetworkLayout } from './layout.ts';
 import type { Network } from './network.ts';
-import { measureWeights, STAGING_BYTES, type PanelForm } from './packed-weights.ts';
+import { measureStaging, measureWeights, type PanelForm } from './packed-weights.ts';
 import { makePlan, type Plan } from './plan.ts';
 
 /** So many plans are kept per model, the latest used: gains and shifts of each are some tens of kilobytes. */
@@ -68,7 +68,7 @@ export function planMemory(network: Network, mode: EngineMode): MemoryPlan {
   }
   const { all, last } = makeLargestPlans(network, layout);
   const tapBytes = Math.max(0, all.arenaBytes - last.arenaBytes);
-  const arenaBytes = Math.max(last.arenaBytes + tapBytes, STAGING_BYTES);
+  const arenaBytes = Math.max(last.arenaBytes + tapBytes, measureStaging(network, layout));
   const vectorBytes = MAX_PLANS * measureVectors(all, layout);
   const sizes = { ownBytes: weightBytes + vectorBytes, sharedBytes: HEAP_START + arenaBytes };
   return {
@@ -87,7 +87,7 @@ export function planMemory(network: Network, mode: EngineMode): MemoryPlan {
 /** Bytes of the arena that serves the last node as well as all of them at once, and the packing of the weights. */
 export function measureArena(network: Network, layout: NetworkLayout): number {
   const { all, last } = makeLargestPlans(network, layout);
-  return Math.max(all.arenaBytes, last.arenaBytes, STAGING_BYTES);
+  return Math.max(all.arenaBytes, last.arenaBytes, measureStaging(network, layout));
 }
 
 /** The plans for every node, and for the last one. */

@@ -16,10 +16,10 @@ import type { Network } from './network.ts';
 import type { Shards, StoredWeight } from './shards.ts';
 
 /**
- * Raw bytes and decoded slab of a kernel lie in the arena of activations, since no model runs while one is packed; so
- * large it is at least; that of a CIFAR ResNet-18 is larger.
+ * Raw bytes and decoded slab of a kernel lie in the arena of activations, since no model runs while one is packed. They
+ * take no more than this, which the arena of a CIFAR ResNet-18 has anyway, unless a window is very large.
  */
-export const STAGING_BYTES = 1_835_008;
+const STAGING_BYTES = 1_835_008;
 
 /** What packing needs of the engine. */
 interface PackingEngine {
@@ -102,6 +102,32 @@ export function measureWeights(network: Network, layout: NetworkLayout, form: Pa
   return { kernels, address: 0, bytes };
 }
 
+/** Bytes of the arena that packing takes. */
+export function measureStaging(network: Network, layout: NetworkLayout): number {
+  const slabs = [...layout.algorithms.keys()].map((index) => {
+    const node = network.nodes[index];
+    const input = layout.maps[node?.inputs[0] ?? -1];
+    const output = layout.maps[index];
+    if (node?.operation.kind !== 'convolution' || !input || !output) throw new Error('internal: no convolution');
+    const taps = node.operation.height * node.operation.width;
+    const { depth: channels } = output;
+    return measureSlab({ taps, depth: input.depth, channels, realChannels: node.shape.channels }).bytes;
+  });
+  return Math.max(STAGING_BYTES, ...slabs);
+}
+
+/** How many k of a kernel are unpacked at once, and the bytes that takes. `channels` and `depth` are padded. */
+function measureSlab(size: { taps: number; depth: number; channels: number; realChannels: number }): {
+  slabDepth: number;
+  bytes: number;
+} {
+  const bytesPerRow = size.taps * size.channels * 4 + size.realChannels * 4;
+  // Multiples of 4 keep the pairs of k of a stream in one slab.
+  const most = Math.max(4, Math.floor(STAGING_BYTES / bytesPerRow / 4) * 4);
+  const slabDepth = Math.min(size.depth, most);
+  return { slabDepth, bytes: slabDepth * bytesPerRow };
+}
+
 /**
  * Reads `shards` in the order of the file into a new block of the heap. Yields, before each kernel, how many bytes of the
  * shards must be there to go on; ended early, it frees what it took.
@@ -154,13 +180,11 @@ interface KernelWork {
 
 function packKernel(engine: PackingEngine, shards: Shards, { kernel, weight, channels, depth }: KernelWork): void {
   const { heap, kernels } = engine;
-  const staging = engine.reserveArena(STAGING_BYTES);
   const [realDepth = 0, realChannels = 0] = weight.shape.slice(-2);
   const taps = weight.shape.slice(0, -2).reduce((product, size) => product * size, 1);
   const { algorithm, address, planeBytes, streamBytes, panelBytes, scales, columns } = kernel;
-  const bytesPerRow = taps * channels * 4 + realChannels * 4;
-  // Multiples of 4 keep the pairs of k of a stream in one slab.
-  const slabDepth = Math.min(depth, Math.max(4, Math.floor(STAGING_BYTES / bytesPerRow / 4) * 4));
+  const { slabDepth, bytes } = measureSlab({ taps, depth, channels, realChannels });
+  const staging = engine.reserveArena(bytes);
   const raw = staging + taps * slabDepth * channels * 4;
 
   const forEachSlab = (visit: (firstK: number, count: number) => void): void => {

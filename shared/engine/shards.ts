@@ -119,7 +119,8 @@ export class Shards {
       if (left > chunk.length / SMALL_SHARE) return;
       this.#chunks[index] = undefined;
       if (left > 0) {
-        const copy = chunk.slice(-left);
+        // Not `slice`: that of a Node Buffer is a view.
+        const copy = new Uint8Array(chunk.subarray(-left));
         this.#copies.add(copy);
         this.#chunks[index] = copy;
         this.#starts[index] = offset;

@@ -17,13 +17,15 @@ import type { InferenceMeter, InferenceReading, MeasuredRun } from './inference-
 import { timeIsOver, toError, tooManyWait } from './pool-errors.ts';
 import type { PoolSettings } from './pool-settings.ts';
 import {
+  countBytes,
+  LONGEST_SHARE_MS,
   packTask,
   type RunOutcome,
   type ThreadAnswer,
   type ThreadOrder,
   type ThreadSettings,
 } from './thread-message.ts';
-import { stopClock, type Job, type PooledModel, type Refusal, type Seat, type Work } from './seat.ts';
+import { findRestartDelay, stopClock, type Job, type PooledModel, type Refusal, type Seat, type Work } from './seat.ts';
 import { createTurnQueue } from './turn-queue.ts';
 
 export interface InferencePool {
@@ -49,10 +51,9 @@ export interface InferencePoolOptions extends PoolSettings {
 }
 
 const THREAD_FILE = new URL('./inference-thread.ts', import.meta.url);
-/** Runs that a thread is given at once. */
+/** Runs that a thread is given at once, and bytes of their pictures with which it is given no more of them. */
 const MOST_RUNS = 8;
-const FIRST_RESTART_MS = 1000;
-const LONGEST_RESTART_MS = 30_000;
+const MANY_BYTES = 256 * 1024;
 
 export function createInferencePool(options: InferencePoolOptions): InferencePool {
   const { threads, queueLimit, timeoutMs, thread: settings, reportError } = options;
@@ -90,7 +91,8 @@ export function createInferencePool(options: InferencePoolOptions): InferencePoo
   }
 
   function hear(seat: Seat, answer: ThreadAnswer): void {
-    if (seat.cause !== undefined) return;
+    // What goes on while the pool is closed fails.
+    if (seat.cause !== undefined || isClosed) return;
     const { work } = seat;
     seat.work = undefined;
     clearTimeout(work?.limit);
@@ -155,10 +157,12 @@ export function createInferencePool(options: InferencePoolOptions): InferencePoo
 
   function hearOfRuns({ jobs, startedMs }: Work, answer: ThreadAnswer): void {
     if (answer.kind !== 'done') throw new Error('internal: a thread that runs says something else');
-    jobs.forEach((job, index) => {
+    const begun = answer.outcomes.length;
+    // The last one first: each is put before all others.
+    for (const job of jobs.slice(begun).toReversed()) putBack(job);
+    jobs.slice(0, begun).forEach((job, index) => {
       const outcome = answer.outcomes[index];
-      if (outcome === undefined) throw new Error('internal: a thread that runs leaves one out');
-      hearOfRun(job, outcome, startedMs);
+      if (outcome !== undefined) hearOfRun(job, outcome, startedMs);
     });
   }
 
@@ -166,7 +170,7 @@ export function createInferencePool(options: InferencePoolOptions): InferencePoo
     stopClock(job);
     if (outcome.kind === 'refused') return job.reject(toError(outcome));
     const measured: MeasuredRun = {
-      waitSeconds: (startedMs - job.queuedMs) / 1000,
+      waitSeconds: (startedMs + outcome.waitMs - job.queuedMs) / 1000,
       computeSeconds: outcome.computeMs / 1000,
       hasLayers: job.task.layers.length > 0,
     };
@@ -188,11 +192,13 @@ export function createInferencePool(options: InferencePoolOptions): InferencePoo
     );
     const { jobs = [] } = work ?? {};
     const isOfOne = isClosed || jobs.length === 1;
-    for (const job of jobs) {
-      if (!isOfOne) putBack(job);
-      else {
+    for (const job of jobs.toReversed()) {
+      if (isOfOne) {
         stopClock(job);
         job.reject(error);
+      } else {
+        job.isAlone = true;
+        putBack(job);
       }
     }
     if (isClosed) return;
@@ -210,12 +216,19 @@ export function createInferencePool(options: InferencePoolOptions): InferencePoo
     dispatch();
   }
 
-  /** One of several that a thread was given when it died. */
+  /** One of several that a thread was given, and did not do. */
   function putBack(job: Job): void {
     // Its time may have been over.
     if (job.deadline === undefined) return;
-    job.isAlone = true;
-    queue.add(job, false);
+    // The model of a caller that left may have been freed.
+    if (job.signal?.aborted === true) drop(job, 'abandoned', callerLeft());
+    else queue.putBack(job, job.isLater);
+  }
+
+  function drop(job: Job, count: 'abandoned' | 'refused', error: ProductError): void {
+    stopClock(job);
+    counts[count] += 1;
+    job.reject(error);
   }
 
   /** Give every thread that is free something to do. */
@@ -235,7 +248,8 @@ export function createInferencePool(options: InferencePoolOptions): InferencePoo
     }
     const jobs = takeJobs(seat);
     if (jobs.length === 0) return;
-    const limit = setTimeout(() => afterAnswers(() => endStuck(seat, jobs)), timeoutMs).unref();
+    const longestMs = timeoutMs + (jobs.length > 1 ? LONGEST_SHARE_MS : 0);
+    const limit = setTimeout(() => afterAnswers(() => endStuck(seat, jobs)), longestMs).unref();
     seat.work = { jobs, startedMs, limit };
     order(seat, { kind: 'run', runs: jobs.map(({ model, task }) => ({ model: model.number, task: packTask(task) })) });
   }
@@ -247,10 +261,14 @@ export function createInferencePool(options: InferencePoolOptions): InferencePoo
   function takeJobs(seat: Seat): Job[] {
     const most = Math.min(MOST_RUNS, Math.ceil(queue.waiting.first / threads));
     const jobs: Job[] = [];
+    let bytes = 0;
     for (;;) {
       const job = queue.take(({ model, isAlone }) => model.loadedIn.has(seat) && (jobs.length === 0 || !isAlone));
-      if (job !== undefined) jobs.push(job);
-      if (job === undefined || job.isAlone || jobs.length >= most) return jobs;
+      if (job === undefined) return jobs;
+      jobs.push(job);
+      bytes += countBytes(job.task);
+      // Pictures that it gives back are sent again.
+      if (job.isAlone || jobs.length >= most || bytes >= MANY_BYTES) return jobs;
     }
   }
 
@@ -282,13 +300,14 @@ export function createInferencePool(options: InferencePoolOptions): InferencePoo
     if (signal?.aborted === true) return Promise.reject(callerLeft());
     if (isClosed || !models.has(model)) return Promise.reject(new Error('internal: the model is freed'));
     const { promise, resolve, reject } = Promise.withResolvers<ModelResult>();
-    const job: Job = { model, task, queuedMs: performance.now(), isAlone: false, deadline: undefined, resolve, reject };
+    const queuedMs = performance.now();
+    const job: Job = {
+      ...{ model, task, queuedMs, isLater, signal, isAlone: false, deadline: undefined },
+      ...{ resolve, reject },
+    };
     const dropWith = (count: 'abandoned' | 'refused', error: ProductError): void => {
       // What a thread has begun, it ends.
-      if (!queue.remove(job)) return;
-      stopClock(job);
-      counts[count] += 1;
-      reject(error);
+      if (queue.remove(job)) drop(job, count, error);
     };
     job.deadline = setTimeout(() => afterAnswers(() => expire(job)), Math.max(0, timeoutMs - spentMs)).unref();
     queue.add(job, isLater);
@@ -367,11 +386,6 @@ export function createInferencePool(options: InferencePoolOptions): InferencePoo
       await Promise.all(seats.flatMap(({ worker }) => worker?.terminate() ?? []));
     },
   };
-}
-
-/** A thread that died, or could not load, so many times is tried again so much later. */
-function findRestartDelay(times: number): number {
-  return times === 0 ? 0 : Math.min(FIRST_RESTART_MS * 2 ** (times - 1), LONGEST_RESTART_MS);
 }
 
 /** What a thread has said already is heard before `act`: while this one computed, timers were late, and answers, too. */

@@ -3,6 +3,9 @@ import type { Worker } from 'node:worker_threads';
 import type { LoadedModelParts } from '../../inference/loaded-model.ts';
 import type { ModelResult, ModelTask } from '../../inference/classifier.ts';
 
+const FIRST_RESTART_MS = 1000;
+const LONGEST_RESTART_MS = 30_000;
+
 export interface PooledModel {
   number: number;
   folder: string;
@@ -27,6 +30,10 @@ export interface Job {
   model: PooledModel;
   task: ModelTask;
   queuedMs: number;
+  /** Not the first run of its caller. */
+  isLater: boolean;
+  /** Aborted when its caller has left. */
+  signal: AbortSignal | undefined;
   /** A thread died that was given several: whichever it died of, it is not to take others with it again. */
   isAlone: boolean;
   /** Of the request, waiting included; absent when it is answered. */
@@ -59,4 +66,9 @@ export interface Seat {
 export function stopClock(job: Job): void {
   clearTimeout(job.deadline);
   job.deadline = undefined;
+}
+
+/** A thread that died, or could not load, so many times is tried again so much later. */
+export function findRestartDelay(times: number): number {
+  return times === 0 ? 0 : Math.min(FIRST_RESTART_MS * 2 ** (times - 1), LONGEST_RESTART_MS);
 }

@@ -16,10 +16,17 @@ export type ThreadOrder =
   | { kind: 'run'; runs: readonly { model: number; task: ModelTask }[] }
   | { kind: 'free'; model: number };
 
+/** Of the runs of an order, none is begun after so long: those that wait for the first ones hear of them. */
+export const LONGEST_SHARE_MS = 100;
+
 /** The task as a message: a view would take all of the request's body to the thread with it. */
 export function packTask(task: ModelTask): ModelTask {
   const { input } = task;
   return { ...task, input: 'file' in input ? { file: packBytes(input.file) } : { pixels: packBytes(input.pixels) } };
+}
+
+export function countBytes({ input }: ModelTask): number {
+  return 'file' in input ? input.file.length : input.pixels.length;
 }
 
 function packBytes(bytes: Uint8Array): Uint8Array {
@@ -29,11 +36,12 @@ function packBytes(bytes: Uint8Array): Uint8Array {
 export type ThreadAnswer =
   | { kind: 'started' }
   | { kind: 'loaded'; parts: LoadedModelParts }
-  /** Of each run of the order. */
+  /** Of the runs of the order, as many as were begun: the first of them. */
   | { kind: 'done'; outcomes: readonly RunOutcome[] }
   | Refused;
 
-export type RunOutcome = { kind: 'result'; result: ModelResult; computeMs: number } | Refused;
+/** `waitMs` is the time that the run waited for others of its order. */
+export type RunOutcome = { kind: 'result'; result: ModelResult; waitMs: number; computeMs: number } | Refused;
 
 /** A ProductError. Any other error ends the thread: nobody knows what state it left behind. */
 export interface Refused {

@@ -7,6 +7,8 @@ const FIRSTS_IN_A_ROW = 3;
 
 export interface TurnQueue<Job> {
   add(job: Job, isLater: boolean): void;
+  /** The same before all others: it was taken out, and its turn did not come. */
+  putBack(job: Job, isLater: boolean): void;
   /** Whoever is next among those that fit, taken out. */
   take(fits: (job: Job) => boolean): Job | undefined;
   /** Whether it was there. */
@@ -27,6 +29,7 @@ export function createTurnQueue<Job>(): TurnQueue<Job> {
 
   return {
     add: (job, isLater) => void (isLater ? laters : firsts).push(job),
+    putBack: (job, isLater) => void (isLater ? laters : firsts).unshift(job),
     take(fits) {
       const job = firstsInARow < FIRSTS_IN_A_ROW ? takeFrom(firsts, fits) : undefined;
       if (job !== undefined) {

@@ -213,3 +213,16 @@ test.each(['float16', 'uint8'] as const)('reads weights that are stored as %s', 
   drawn.shift.fill(0);
   expect(largestDifference(values ?? [], computeReference(drawn))).toBeLessThan(1e-4);
 });
+
+/** Kernels of which four channels in take more than is set aside for unpacking. */
+test.each([
+  { size: 16, depth: 8, channels: 480 },
+  { size: 22, depth: 5, channels: 512 },
+])('convolves with a window of $size x $size pixels and $channels channels', (form) => {
+  const random = createRandom(3);
+  const padding = { top: 0, left: 0, bottom: 0, right: 0 };
+  const rest = { batch: 1, height: 23, width: 22, stride: 1, padding, hasResidual: false, hasRelu: false };
+  const drawn = drawTensors(random, { ...rest, ...form });
+  const { values } = runOnEngine(new Engine(compileEngineModule()), drawn, 'exact');
+  expect(largestDifference(values, computeReference(drawn))).toBeLessThan(1e-4);
+});

@@ -84,6 +84,17 @@ describe.each(Object.entries(TINY_NETWORKS))('%s', (_, differences) => {
   });
 });
 
+test('no pictures at all give no values, with the shapes of their nodes', async () => {
+  const architecture = tinyArchitecture();
+  const model = await loadOnEdge(await writeFiles({ architecture }));
+  tidy(() => {
+    const [map, logits] = [model.execute(tensor([], [0, ...architecture.inputShape]), ['layer1', 'linear'])].flat();
+    expect([map?.shape[0], map?.shape.length, logits?.shape]).toEqual([0, 4, [0, 3]]);
+    expect([map?.dataSync().length, logits?.dataSync().length]).toEqual([0, 0]);
+  });
+  model.dispose();
+});
+
 /** Depths that the tiny networks above do not reach, and as many pictures as a request may bring. */
 const DEEP: readonly { title: string; differences: Partial<Architecture>; batch: number }[] = [
   {

@@ -65,3 +65,11 @@ test('a shard of which more is needed is kept as it is', () => {
   expect(read(shards, 100, 360)).toEqual(BYTES.slice(100));
   expect(chunks[0]).toEqual(BYTES.slice(0, 200));
 });
+
+test('the small end of a shard that is a Node Buffer is a copy, too', () => {
+  const shards = new Shards(SPECS, (chunk) => chunk.fill(0));
+  shards.add(Buffer.from(BYTES.slice(0, 120)));
+  shards.add(Buffer.from(BYTES.slice(120)));
+  shards.release(100);
+  expect(read(shards, 100, 360)).toEqual(BYTES.slice(100));
+});

@@ -21,3 +21,13 @@ test('only a job that fits is taken, and one that is removed is not', () => {
   expect(queue.take((job) => job.startsWith('b'))).toBe('b2');
   expect([queue.take(anything), queue.take(anything)]).toEqual(['a2', undefined]);
 });
+
+test('what is put back is taken before all others of its kind', () => {
+  const queue = createTurnQueue<string>();
+  for (const name of ['f1', 'f2', 'f3']) queue.add(name, false);
+  for (const name of ['l1', 'l2']) queue.add(name, true);
+  const taken = ['f1', 'f2', 'f3', 'l1'].map(() => queue.take(anything));
+  for (const name of taken.toReversed()) queue.putBack(name ?? '', name === 'l1');
+  expect(queue.waiting).toEqual({ first: 3, later: 2 });
+  expect(['f1', 'f2', 'f3', 'l1', 'l2'].map(() => queue.take(anything))).toEqual(['f1', 'f2', 'f3', 'l1', 'l2']);
+});
