@@ -23,6 +23,9 @@ const PROGRESS_IMAGES = 10;
 
 const FORMS = { lines: 'application/x-ndjson', events: 'text/event-stream' } as const;
 
+/** A field of a form is text; a number is one label. */
+const LABELS: { type: ['string', 'integer'] } = { type: ['string', 'integer'] };
+
 export const evaluateRoute = createRoute({
   method: 'post',
   path: '/evaluate',
@@ -44,7 +47,7 @@ export const evaluateRoute = createRoute({
           schema: {
             type: 'object',
             description: 'one part for each file, and their labels',
-            properties: { file: { type: 'array', items: BINARY, minItems: 1 }, labels: { type: 'string' } },
+            properties: { file: { type: 'array', items: BINARY, minItems: 1 }, labels: LABELS },
             required: ['file'],
           },
         },
