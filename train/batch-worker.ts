@@ -1,13 +1,13 @@
 /** The thread of `prepared-batches.ts`: makes one batch for each request, in order, and hands its memory over. */
 import { parentPort } from 'node:worker_threads';
 import { trainingBatches } from './batches.ts';
-import type { Batch } from './batches.ts';
+import type { TrainingBatch } from './batches.ts';
 import type { BatchReply, BatchRequest } from './prepared-batches.ts';
 import { createRandom } from './random.ts';
 import type { LabelledImages } from './dataset.ts';
 
 let images: LabelledImages | undefined;
-let batches: Iterator<Batch> | undefined;
+let batches: Iterator<TrainingBatch> | undefined;
 
 function answer(request: BatchRequest): void {
   if (request.kind === 'images') {
@@ -20,7 +20,11 @@ function answer(request: BatchRequest): void {
     const next = batches?.next();
     const batch = next === undefined || next.done === true ? null : next.value;
     const reply: BatchReply = { epochId: request.epochId, batch };
-    parentPort?.postMessage(reply, batch === null ? [] : [batch.images.buffer, batch.labels.buffer]);
+    const arrays = batch === null ? [] : [batch.images, batch.labels, batch.indices, batch.weights];
+    parentPort?.postMessage(
+      reply,
+      arrays.flatMap((array) => (array === undefined ? [] : [array.buffer])),
+    );
   }
 }
 

@@ -53,8 +53,14 @@ const headerSchema = z.strictObject({
   epoch: count,
   /** Updates done inside the current epoch. */
   stepInEpoch: count,
-  /** Sums over the images of the current epoch so far. */
-  meters: z.strictObject({ images: count, correct: count, lossSum: z.number(), durationMs: z.number().nonnegative() }),
+  /** Sums over the images of the current epoch so far, each as much as its weight. */
+  meters: z.strictObject({
+    images: count,
+    /** Weighted, as `lossSum`: a whole number only where all images count the same. */
+    correct: z.number().nonnegative(),
+    lossSum: z.number(),
+    durationMs: z.number().nonnegative(),
+  }),
   seed: z.int(),
   /** The complete training configuration; `config.ts` parses it. */
   config: z.unknown(),

@@ -6,6 +6,7 @@ import type { Architecture, NetworkTask } from '../shared/architecture.ts';
 import { ProductError } from '../shared/errors.ts';
 import { canonicalJson } from '../shared/manifest.ts';
 import { augmentSchema } from './augment.ts';
+import { easyImagesSchema } from './easy-images.ts';
 import { imageFolderSchema } from './image-folder.ts';
 import { imageSizesSchema } from './image-sizes.ts';
 import { optimizerSchema } from './optimizer.ts';
@@ -43,6 +44,8 @@ export const trainConfigSchema = z.strictObject({
   augment: augmentSchema,
   /** Smaller pictures in the first parts of the run; null: all epochs see them as they are. */
   imageSizes: imageSizesSchema.nullable(),
+  /** Leave a part of the easy images out of an epoch; absent: every epoch has all images. */
+  easyImages: easyImagesSchema.exactOptional(),
   schedule: scheduleSchema,
   optimizer: optimizerSchema,
   /** The finished network is the moving average of the parameters; null: it is the last step's. */

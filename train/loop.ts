@@ -125,6 +125,7 @@ class Run {
     this.#validation = split.validation;
     this.#state = new TrainingState(engine, this.#table, groups ?? this.#firstValues(), config);
     this.#batches = new EpochBatches({ config, dataset, images: split.training });
+    if (groups?.images !== undefined) this.#batches.restore(header.epoch, groups.images);
     const total = this.#stepsInEpoch * config.epochs;
     this.#bar = createProgressBar(request.stream === undefined ? { total } : { total, stream: request.stream });
   }
@@ -157,6 +158,7 @@ class Run {
     return run;
   }
 
+  /** Of an epoch with all images: in these steps the schedule and the progress bar count. */
   get #stepsInEpoch(): number {
     return stepsPerEpoch(this.#training.count, this.#request.config.batchSize);
   }
@@ -260,14 +262,15 @@ class Run {
       if (signal?.aborted === true || this.#header.step >= maxSteps) return true;
       const { step } = this.#header;
       const { labelSmoothing } = config;
-      const options = { step, learningRate: this.#learningRateAt(step), labelSmoothing };
-      const { loss, correct } = await this.#state.step(batch, options);
+      const options = { step, learningRate: this.#learningRateAt(this.#header.stepInEpoch), labelSmoothing };
+      const { loss, correct, losses } = await this.#state.step(batch, options);
       if (!Number.isFinite(loss)) {
         throw new ProductError(
           'training/diverged',
           `the loss is ${loss} at step ${step}; the last checkpoint is kept; start again with a lower learning rate`,
         );
       }
+      this.#batches.record(epoch, batch, losses);
       const durationMs = performance.now() - startedAt;
       this.#count({ images: batch.count, correct, lossSum: loss * batch.count, durationMs });
       this.#epochTime.waitMs += waitMs;
@@ -284,10 +287,17 @@ class Run {
     return false;
   }
 
-  /** Of the update that is done after `step` updates. */
-  #learningRateAt(step: number): number {
+  /** Where the run is after so many updates of the current epoch, in steps as if each epoch had all images. */
+  #positionAfter(stepInEpoch: number): number {
+    const { epoch } = this.#header;
+    return epoch * this.#stepsInEpoch + stepInEpoch * (this.#stepsInEpoch / this.#batches.stepsIn(epoch));
+  }
+
+  /** Of the update that is done after so many updates of the current epoch. */
+  #learningRateAt(stepInEpoch: number): number {
     const { config } = this.#request;
-    return learningRateAt(config.schedule, { step, totalSteps: this.#stepsInEpoch * config.epochs });
+    const totalSteps = this.#stepsInEpoch * config.epochs;
+    return learningRateAt(config.schedule, { step: this.#positionAfter(stepInEpoch), totalSteps });
   }
 
   #count(step: Meters): void {
@@ -308,8 +318,8 @@ class Run {
     this.#unlogged = NO_METERS;
     this.#unloggedWaitMs = 0;
     if (images === 0) return;
-    const { step } = this.#header;
-    const learningRate = this.#learningRateAt(step - 1);
+    const { step, stepInEpoch } = this.#header;
+    const learningRate = this.#learningRateAt(stepInEpoch - 1);
     const { runFolder } = this.#request;
     const [loss, accuracy] = [lossSum / images, correct / images];
     const time = { durationSeconds, waitSeconds };
@@ -329,25 +339,25 @@ class Run {
   }
 
   #draw(loss: number): void {
-    const { epoch, step, meters } = this.#header;
+    const { epoch, stepInEpoch, meters } = this.#header;
     const parts = [
       `epoch ${epoch + 1}/${this.#request.config.epochs}`,
       `loss ${loss.toFixed(3)}`,
       `accuracy ${((100 * meters.correct) / meters.images).toFixed(1)} %`,
       `${(meters.images / (meters.durationMs / 1000)).toFixed(0)} images/s`,
     ];
-    this.#bar.update({ done: step, parts });
+    this.#bar.update({ done: Math.floor(this.#positionAfter(stepInEpoch)), parts });
   }
 
   async #closeEpoch(): Promise<void> {
     await this.#logSteps();
-    const { meters, epoch, step, history } = this.#header;
+    const { meters, epoch, step, stepInEpoch, history } = this.#header;
     const validation =
       this.#validation.count === 0 ? null : (await this.#answer(this.#validation, 'validation')).metrics;
     const record: EpochRecord = {
       epoch: epoch + 1,
       step,
-      learningRate: this.#learningRateAt(step - 1),
+      learningRate: this.#learningRateAt(stepInEpoch - 1),
       training: { loss: meters.lossSum / meters.images, accuracy: meters.correct / meters.images },
       validation: validation && { n: validation.n, accuracy: validation.accuracy, loss: validation.loss },
       durationSeconds: meters.durationMs / 1000,
@@ -402,7 +412,7 @@ class Run {
       onProgress: (done) => {
         const rate = done / ((performance.now() - startedAt) / 1000);
         const parts = [`${split} ${done}/${images.count}`, `${rate.toFixed(0)} images/s`];
-        this.#bar.update({ done: this.#header.step, parts });
+        this.#bar.update({ done: Math.floor(this.#positionAfter(this.#header.stepInEpoch)), parts });
       },
     });
     return { metrics, answers: { logits, labels: images.labels } };
@@ -413,7 +423,10 @@ class Run {
     await this.#logFormulations();
     const formulations = this.#engine.formulations?.list();
     const header = formulations === undefined ? this.#header : { ...this.#header, formulations };
-    const folder = await writeCheckpoint(runFolder, { header, groups: await this.#state.snapshot() });
+    const groups = await this.#state.snapshot();
+    const images = this.#batches.snapshot(header.epoch);
+    if (images !== undefined) groups.set('images', images);
+    const folder = await writeCheckpoint(runFolder, { header, groups });
     await pruneCheckpoints(runFolder, { keep: config.keptCheckpoints });
     return folder;
   }

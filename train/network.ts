@@ -353,6 +353,7 @@ export function runTrainingPass(
   parameters: TensorsByName,
   images: EngineTensor,
   targets: EngineTensor,
+  weights?: EngineTensor,
 ): TrainingPassResult {
   const pass = new Pass(engine, table, parameters, images);
   const saved = new Map<string, readonly EngineTensor[]>();
@@ -372,9 +373,17 @@ export function runTrainingPass(
 
   const logits = pass.holds.hold(pass.valueOf(LOGITS_LAYER));
   const { losses, dLogits } = engine.softmaxCrossEntropy(logits, targets);
-  const gradients = backpropagate(pass, layers, saved, dLogits);
+  const gradients = backpropagate(pass, layers, saved, weigh(engine, dLogits, weights));
   pass.forgetAll();
   return { logits, losses, gradients, statistics };
+}
+
+/** Takes the gradient [batch, classes] over. */
+function weigh(engine: Engine, gradient: EngineTensor, weights: EngineTensor | undefined): EngineTensor {
+  if (weights === undefined) return gradient;
+  const weighted = engine.multiply(gradient, weights);
+  engine.dispose(gradient);
+  return weighted;
 }
 
 function backpropagate(

@@ -3,7 +3,7 @@
  * `trainingBatches` makes.
  */
 import { Worker } from 'node:worker_threads';
-import type { Batch, TrainingBatchOptions } from './batches.ts';
+import type { TrainingBatch, TrainingBatchOptions } from './batches.ts';
 import type { LabelledImages } from './dataset.ts';
 
 /** Batches that are made ahead of the one that is computed. */
@@ -26,7 +26,7 @@ export type BatchRequest =
 export interface BatchReply {
   epochId: number;
   /** Null behind the last one. */
-  batch: Batch | null;
+  batch: TrainingBatch | null;
 }
 
 interface Waiting {
@@ -45,7 +45,7 @@ export class PreparedBatches {
   #failure: { error: unknown } | undefined;
 
   /** The batches of an epoch. To start another one ends this one. Errors: what the making of a batch throws. */
-  async *run(images: LabelledImages, epoch: EpochOptions): AsyncGenerator<Batch, void, undefined> {
+  async *run(images: LabelledImages, epoch: EpochOptions): AsyncGenerator<TrainingBatch, void, undefined> {
     const worker = (this.#worker ??= this.#start());
     const epochId = ++this.#epochId;
     this.#replies = [];

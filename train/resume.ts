@@ -3,6 +3,7 @@ import { ProductError } from '../shared/errors.ts';
 import { findLatestCheckpoint, readCheckpoint } from './checkpoint.ts';
 import type { Checkpoint, CheckpointHeader } from './checkpoint.ts';
 import { hashConfig } from './config.ts';
+import { knowsLosses } from './easy-images.ts';
 import type { TrainConfig } from './config.ts';
 import type { Dataset } from './dataset.ts';
 import type { Engine } from './engine/engine.ts';
@@ -53,12 +54,21 @@ export async function readForResume({
       `the run was computed by "${header.engine}", this is the engine ${engine.name}, whose bits differ; resume with the same --engine`,
     );
   }
-  return { header, groups: requireGroups(groups, config) };
+  return { header, groups: requireGroups(groups, config, header) };
 }
 
-function requireGroups(groups: Checkpoint['groups'], { optimizer, weightAverage }: TrainConfig): TensorGroups {
+function requireGroups(
+  groups: Checkpoint['groups'],
+  { optimizer, weightAverage, easyImages, epochs }: TrainConfig,
+  { epoch }: CheckpointHeader,
+): TensorGroups {
   const parameters = groups.get('parameters');
-  const besides = [...listSlots(optimizer), ...(weightAverage === null ? [] : (['average'] as const))];
+  const hasLosses = easyImages !== undefined && knowsLosses(easyImages, { epoch, epochs });
+  const besides = [
+    ...listSlots(optimizer),
+    ...(weightAverage === null ? [] : (['average'] as const)),
+    ...(hasLosses ? (['images'] as const) : []),
+  ];
   const others = besides.map((name) => [name, groups.get(name)] as const);
   if (parameters === undefined || others.some(([, group]) => group === undefined)) {
     const expected = ['parameters', ...besides];
@@ -67,5 +77,6 @@ function requireGroups(groups: Checkpoint['groups'], { optimizer, weightAverage 
       `the checkpoint has the groups ${[...groups.keys()].join(', ') || 'none'}; ${expected.join(' and ')} are expected; resume from another one`,
     );
   }
-  return { parameters, ...Object.fromEntries(others) };
+  const images = groups.get('images');
+  return { parameters, ...Object.fromEntries(others), ...(images && { images }) };
 }

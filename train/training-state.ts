@@ -23,7 +23,9 @@ type TensorGroup = ReadonlyMap<string, CheckpointTensor>;
  * The parameters, the optimizer's slots and the averaged parameters, each by the name of the variable. Without any slot,
  * all start at zero; without averages, they start at the parameters.
  */
-export type TensorGroups = { parameters: TensorGroup } & Readonly<Partial<Record<SlotName | 'average', TensorGroup>>>;
+export type TensorGroups = { parameters: TensorGroup } & Readonly<
+  Partial<Record<SlotName | 'average' | 'images', TensorGroup>>
+>;
 
 /** What an update does besides following the gradient. */
 export interface UpdateRules {
@@ -39,9 +41,12 @@ export interface StepOptions {
 }
 
 export interface StepResult {
-  /** Mean over the batch, in nats. */
+  /** Weighted mean over the batch, in nats. */
   loss: number;
+  /** Sum of the weights of the images that were right: their number, where all count the same. */
   correct: number;
+  /** [count], of each image, without its weight */
+  losses: Float32Array;
 }
 
 export class TrainingState {
@@ -85,7 +90,11 @@ export class TrainingState {
     const classes = this.#table.at(-1)?.shape[0] ?? 0;
     const images = engine.upload(batch.images, [batch.count, ...batch.imageShape]);
     const targets = engine.upload(smoothTargets(batch.labels, classes, options.labelSmoothing), [batch.count, classes]);
-    const pass = runTrainingPass(engine, this.#table, this.#parameters, images, targets);
+    const weights =
+      batch.weights === undefined
+        ? undefined
+        : engine.upload(repeatForClasses(batch.weights, classes), [batch.count, classes]);
+    const pass = runTrainingPass(engine, this.#table, this.#parameters, images, targets, weights);
     this.#applyGradients(pass, options);
     this.#followStatistics(pass);
     this.#average?.follow(this.#parameters, options.step);
@@ -93,11 +102,14 @@ export class TrainingState {
     const losses = await engine.download(pass.losses);
     const logits = await engine.download(pass.logits);
     for (const tensor of [images, targets, pass.losses, pass.logits]) engine.dispose(tensor);
+    if (weights !== undefined) engine.dispose(weights);
+    const weightOf = (index: number): number => batch.weights?.[index] ?? 1;
+    const isRight = (label: number, index: number): boolean =>
+      argMax(logits.subarray(index * classes, (index + 1) * classes)) === label;
     return {
-      loss: losses.reduce((sum, loss) => sum + loss, 0) / batch.count,
-      correct: batch.labels.filter(
-        (label, index) => argMax(logits.subarray(index * classes, (index + 1) * classes)) === label,
-      ).length,
+      loss: losses.reduce((sum, loss, index) => sum + weightOf(index) * loss, 0) / batch.count,
+      correct: batch.labels.reduce((sum, label, index) => sum + (isRight(label, index) ? weightOf(index) : 0), 0),
+      losses,
     };
   }
 
@@ -223,6 +235,11 @@ function held(tensors: ReadonlyMap<string, EngineTensor>, name: string): EngineT
   const tensor = tensors.get(name);
   if (tensor === undefined) throw new Error(`internal: there is no tensor "${name}"`);
   return tensor;
+}
+
+/** [count] -> [count, classes] */
+function repeatForClasses(values: Float32Array, classes: number): Float32Array<ArrayBuffer> {
+  return Float32Array.from({ length: values.length * classes }, (_, index) => values[Math.floor(index / classes)] ?? 0);
 }
 
 /** (1 - smoothing) * one-hot + smoothing / classes, as PyTorch's cross-entropy smooths; [count, classes] */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { evaluationBatches, stepsPerEpoch, trainingBatches } from '../../train/batches.ts';
-import type { Batch, TrainingBatchOptions } from '../../train/batches.ts';
+import type { Batch, TrainingBatch, TrainingBatchOptions } from '../../train/batches.ts';
 import { NO_AUGMENTATION } from '../../train/augment.ts';
 import { createRandom } from '../../train/random.ts';
 
@@ -19,7 +19,7 @@ const images = {
 };
 const source = { images, imageShape, normalization, batchSize: 5 };
 
-function train(differences: Partial<TrainingBatchOptions> = {}): Batch[] {
+function train(differences: Partial<TrainingBatchOptions> = {}): TrainingBatch[] {
   const options = { ...source, augment: NO_AUGMENTATION, epoch: 0, random: createRandom(1), firstStep: 0 };
   return [...trainingBatches({ ...options, ...differences })];
 }
@@ -36,6 +36,17 @@ const augmented: Partial<TrainingBatchOptions> = {
 };
 
 describe('trainingBatches', () => {
+  it('leaves out what has no weight, keeps the order of the others, and hands their weights and indices over', () => {
+    const imageWeights = Float32Array.from({ length: COUNT }, (_, index) => [0, 0.5, 1.5][index % 3] ?? 0);
+    const [all, batches] = [indicesIn(train()), train({ imageWeights })];
+    const expected = all.filter((index) => index % 3 > 0);
+    expect(indicesIn(batches)).toEqual(expected);
+    expect(batches.flatMap(({ indices }) => [...indices])).toEqual(expected);
+    expect(batches.flatMap(({ weights = [] }) => [...weights])).toEqual(expected.map((index) => imageWeights[index]));
+    expect(batches.map(({ count }) => count)).toEqual([5, 5, 5]);
+    expect(train()[0]).not.toHaveProperty('weights');
+  });
+
   it('shows every image once with its label, in an order of each epoch, and keeps the smaller last batch', () => {
     const epochs = [0, 1].map((epoch) => train({ epoch }));
     for (const batches of epochs) {

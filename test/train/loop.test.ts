@@ -54,6 +54,28 @@ describe('trainAndEvaluate', () => {
     engine = await createTfjsEngine('wasm');
   });
 
+  it('leaves easy images out of the middle of a run, and ends with the same bits when it is stopped there', async () => {
+    const easyImages = { leftOutShare: 0.5, fromShare: 0, untilShare: 0.75 };
+    const config = tinyConfig({ epochs: 4, easyImages });
+    const whole = await draftRequest(engine, { config });
+    const expected = await readOutcome(whole, await trainAndEvaluate(whole));
+    const [first, second, third, last] = expected.epochs.map(({ step }) => step);
+    // 48 images in 4 steps each, and fewer in the second and the third epoch.
+    expect(first).toBe(4);
+    expect(second).toBeLessThan(8);
+    expect((last ?? 0) - (third ?? 0)).toBe(4);
+    expect(expected.epochs.at(-1)?.learningRate).toBeCloseTo(0, 9);
+    expect([...expected.groups.keys()]).toEqual(['parameters', 'velocity', 'average']);
+
+    const parts = await draftRequest(engine, { config });
+    for (const maxSteps of [4, 5, second ?? 0, (second ?? 0) + 1]) {
+      const isResumed = maxSteps > 4;
+      const { checkpoint } = await trainAndEvaluate({ ...parts, isResumed, maxSteps });
+      expect((await readCheckpoint(checkpoint)).groups.get('images')?.get('loss')?.shape).toEqual([48]);
+    }
+    expect(await readOutcome(parts, await trainAndEvaluate({ ...parts, isResumed: true }))).toEqual(expected);
+  });
+
   it('learns, and leaves its configuration, its log, its curves and the last checkpoints', async () => {
     const config = tinyConfig({ epochs: 12, labelSmoothing: 0, augment: NO_AUGMENTATION });
     const request = await draftRequest(engine, { config });

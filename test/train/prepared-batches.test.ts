@@ -34,9 +34,11 @@ describe('PreparedBatches', () => {
   afterEach(() => prepared.close());
 
   it('gives the batches that are made without a thread, bit for bit, in each epoch and from any step on', async () => {
-    for (const options of [first, { ...first, epoch: 1 }, { ...first, epoch: 1, firstStep: 3 }]) {
+    const imageWeights = Float32Array.from({ length: images.count }, (_, index) => index % 2);
+    const weighted = { ...first, imageWeights };
+    for (const options of [first, { ...first, epoch: 1 }, { ...first, epoch: 1, firstStep: 3 }, weighted]) {
       const batches = await collect(prepared.run(images, options));
-      expect(batches).toHaveLength(5 - options.firstStep);
+      expect(batches).toHaveLength((options === weighted ? 3 : 5) - options.firstStep);
       expect(batches).toEqual(makeHere(options));
     }
   });

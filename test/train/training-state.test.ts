@@ -120,6 +120,37 @@ describeOnEachEngine('the training state', ({ engine: getEngine, precision }) =>
     expect(correct).toBe(6);
   });
 
+  it('lets each image count as much as its weight', async () => {
+    const engine = getEngine();
+    const before = engine.countTensors();
+    const measure = async (weights?: Float32Array<ArrayBuffer>) => {
+      const rules = { optimizer: SGD, weightAverage: null };
+      const state = new TrainingState(engine, TINY, { parameters: firstParameters() }, rules);
+      const batch = { ...drawBatch(4), ...(weights && { weights }) };
+      const result = await state.step(batch, STEP);
+      const { values = new Float32Array() } = (await state.snapshot()).get('velocity')?.get('conv1.weight') ?? {};
+      state.dispose();
+      return { ...result, values };
+    };
+    const [plain, even, first, second] = [
+      await measure(),
+      await measure(Float32Array.of(1, 1, 1, 1)),
+      await measure(Float32Array.of(2, 2, 0, 0)),
+      await measure(Float32Array.of(0, 0, 2, 2)),
+    ];
+    expect(even).toEqual(plain);
+    expect(engine.countTensors()).toBe(before);
+    const losses = [...plain.losses];
+    expect(plain.loss).toBeCloseTo(losses.reduce((sum, loss) => sum + loss, 0) / 4, 6);
+    expect(first.loss).toBeCloseTo(((losses[0] ?? 0) + (losses[1] ?? 0)) / 2, 6);
+    expect([...first.losses]).toEqual(losses);
+    expect(first.correct + second.correct).toBe(2 * plain.correct);
+    // The gradient is linear in the weights: half of both makes the whole.
+    const halves = first.values.map((value, index) => (value + (second.values[index] ?? 0)) / 2);
+    expect(largestError(halves, plain.values)).toBeLessThan(isRounding ? 0.05 : 2e-5);
+    expect(largestError(first.values, plain.values)).toBeGreaterThan(0.1);
+  });
+
   it('keeps no tensor over 20 steps, and none at all once disposed', async () => {
     const engine = getEngine();
     const before = engine.countTensors();

@@ -13,10 +13,9 @@ export function drawCurves(run: Curves): string {
 
 /** The charts of a run, also of one that goes on. */
 export function chartCurves({ steps, epochs }: Curves): [loss: Chart, accuracy: Chart, learningRate: Chart] {
-  const last = epochs.at(-1);
-  const stepsPerEpoch = last === undefined ? Math.max(1, ...steps.map(({ step }) => step)) : last.step / last.epoch;
+  const placeOf = placeSteps({ steps, epochs });
   const ofSteps = (pick: (record: StepsRecord) => number): Point[] =>
-    steps.map((record) => ({ x: record.step / stepsPerEpoch, y: pick(record) }));
+    steps.map((record) => ({ x: placeOf(record.step), y: pick(record) }));
   const ofEpochs = (pick: (figures: NonNullable<EpochFigures['validation']>) => number): Point[] =>
     epochs.flatMap(({ epoch, validation }) => (validation ? [{ x: epoch, y: pick(validation) }] : []));
 
@@ -40,6 +39,21 @@ export function chartCurves({ steps, epochs }: Curves): [loss: Chart, accuracy: 
       series: [{ name: 'learning rate', look: 'first', points: rates }],
     },
   ];
+}
+
+/** The epochs that are done behind a step. Epochs that leave images out have fewer steps than others. */
+function placeSteps({ steps, epochs }: Curves): (step: number) => number {
+  const ends = [{ epoch: 0, step: 0 }, ...epochs];
+  const [last, former] = [ends.at(-1), ends.at(-2)];
+  // An epoch that goes on is taken to be as long as the one before it; the first one, to end with what is known.
+  const length = last && former ? last.step - former.step : Math.max(1, ...steps.map(({ step }) => step));
+  return (step) => {
+    const next = ends.findIndex((end) => end.step >= step);
+    const [before, end] = [ends[next - 1], ends[next]];
+    if (end === undefined) return (last?.epoch ?? 0) + (step - (last?.step ?? 0)) / length;
+    if (before === undefined) return end.epoch;
+    return before.epoch + ((end.epoch - before.epoch) * (step - before.step)) / (end.step - before.step);
+  };
 }
 
 function axisOfEpochs(points: readonly Point[]): Axis {

@@ -59,6 +59,12 @@ describe('drawCurves', () => {
     expect(linesOf(again, 'first')[1]).toEqual([[400, 34]]);
   });
 
+  it('knows that epochs differ in length, and takes the one that goes on to be as long as the last', () => {
+    const events = [epoch(1, 10, 0.5), steps(12, 1, 0.5), steps(14, 1, 0.5), epoch(2, 14, 0.5), steps(15, 1, 0.5)];
+    const [loss] = chartCurves(orderEvents(events));
+    expect(loss.series[0]?.points.map(({ x }) => x)).toEqual([1.5, 2, 2.25]);
+  });
+
   it('draws a log without a finished epoch', () => {
     expect(linesOf(drawCurves([steps(5, 2, 0.2)]), 'first')[0]).toHaveLength(1);
   });
