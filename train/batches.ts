@@ -1,6 +1,6 @@
 /**
  * From labelled images to batches: order of an epoch, augmentation, normalisation. An epoch's batches are a pure function
- * of the run's seed and the epoch, so that a run resumes in the middle of an epoch with the batches it would have seen.
+ * of the run's seed, the epoch and the images' weights, so that a run resumes in the middle of an epoch with the batches it would have seen.
  */
 import { normalizePixels } from '../shared/normalize.ts';
 import type { Normalization } from '../shared/normalize.ts';

@@ -53,11 +53,14 @@ const headerSchema = z.strictObject({
   epoch: count,
   /** Updates done inside the current epoch. */
   stepInEpoch: count,
-  /** Sums over the images of the current epoch so far, each as much as its weight. */
+  /** Sums over the current epoch so far. */
   meters: z.strictObject({
     images: count,
-    /** Weighted, as `lossSum`: a whole number only where all images count the same. */
+    /** Of their weights; absent in older checkpoints, whose images all count the same. */
+    weight: z.number().nonnegative().exactOptional(),
+    /** Of the weights of those that were right: a whole number where all images count the same. */
     correct: z.number().nonnegative(),
+    /** Weighted. */
     lossSum: z.number(),
     durationMs: z.number().nonnegative(),
   }),

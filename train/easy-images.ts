@@ -1,10 +1,13 @@
 /**
  * Leaving easy images out: of those whose latest loss is below the mean, a share is left out of each epoch, by chance.
- * The ones that stay count for them too, so the expected gradient is still that of all images, for fewer steps.
+ * The ones that stay count for them too, so the expected gradient of a step is still the mean over all images, with less
+ * noise; an epoch has fewer steps.
  *
- * Source: Qin et al. 2024, arXiv:2303.04947, section 2; weights have the mean 1 here, so the learning rate keeps its meaning.
+ * Source: Qin et al. 2024, arXiv:2303.04947, section 2. There each step goes further by as much as steps are missing; here
+ * weights have the mean 1, so that the learning rate keeps its meaning.
  */
 import { z } from 'zod';
+import { ProductError } from '../shared/errors.ts';
 import type { CheckpointTensor } from './checkpoint.ts';
 import type { Random } from './random.ts';
 
@@ -12,7 +15,10 @@ export const easyImagesSchema = z
   .strictObject({
     /** Of the easy images, in each epoch. */
     leftOutShare: z.number().gt(0).lt(1),
-    /** The shares of the epochs between which this is done. The first epoch of them has all images: it measures. */
+    /**
+     * The shares of the epochs between which this is done. The first epoch of them has all images, because it measures;
+     * the last one of the run has all images in any case.
+     */
     fromShare: z.number().min(0).lt(1),
     untilShare: z.number().gt(0).max(1),
   })
@@ -20,19 +26,21 @@ export const easyImagesSchema = z
 
 export type EasyImages = z.infer<typeof easyImagesSchema>;
 
-interface EpochWeights {
-  epoch: number;
-  /** [images]; 0 leaves an image out, the mean of the others is 1. Undefined: all images, with the same weight. */
-  weights: Float32Array<ArrayBuffer> | undefined;
+export interface EpochWeights {
+  /** [images]; 0 leaves an image out, the mean of the others is 1. */
+  weights: Float32Array<ArrayBuffer>;
+  /** Images that are not left out. */
+  kept: number;
 }
 
-/** Whether losses are known when this epoch (from 0) begins. */
-export function knowsLosses(config: EasyImages, { epoch, epochs }: { epoch: number; epochs: number }): boolean {
+/** Whether images are left out of this epoch (from 0): losses are known when it begins. */
+export function leavesOut(config: EasyImages, { epoch, epochs }: { epoch: number; epochs: number }): boolean {
   return epoch > firstEpochOf(config, epochs) && epoch < endOf(config, epochs);
 }
 
 const firstEpochOf = ({ fromShare }: EasyImages, epochs: number): number => Math.round(fromShare * epochs);
-const endOf = ({ untilShare }: EasyImages, epochs: number): number => Math.round(untilShare * epochs);
+const endOf = ({ untilShare }: EasyImages, epochs: number): number =>
+  Math.min(Math.round(untilShare * epochs), epochs - 1);
 
 /** The latest loss of each training image, and the weights of the current epoch. */
 export class ImageWeights {
@@ -41,7 +49,7 @@ export class ImageWeights {
   readonly #random: Random;
   /** [images], in nats; not a number: not seen yet. */
   #losses: Float32Array<ArrayBuffer>;
-  #current: EpochWeights = { epoch: -1, weights: undefined };
+  #current: { epoch: number; drawn: EpochWeights | undefined } = { epoch: -1, drawn: undefined };
 
   /** `random` is only forked. */
   constructor(config: EasyImages, { images, epochs, random }: { images: number; epochs: number; random: Random }) {
@@ -51,14 +59,17 @@ export class ImageWeights {
     this.#losses = new Float32Array(images).fill(Number.NaN);
   }
 
-  /** The weights of an epoch (from 0). Asked for a new epoch, they follow from the losses of now, and then stay. */
-  ofEpoch(epoch: number): Float32Array<ArrayBuffer> | undefined {
-    if (this.#current.epoch !== epoch) this.#current = { epoch, weights: this.#draw(epoch) };
-    return this.#current.weights;
+  /**
+   * The weights of an epoch (from 0); undefined: all images, with the same weight. Asked for a new epoch, which must
+   * therefore have begun, they follow from the losses of now, and then stay.
+   */
+  ofEpoch(epoch: number): EpochWeights | undefined {
+    if (this.#current.epoch !== epoch) this.#current = { epoch, drawn: this.#draw(epoch) };
+    return this.#current.drawn;
   }
 
-  #draw(epoch: number): Float32Array<ArrayBuffer> | undefined {
-    if (!knowsLosses(this.#config, { epoch, epochs: this.#epochs })) return undefined;
+  #draw(epoch: number): EpochWeights | undefined {
+    if (!leavesOut(this.#config, { epoch, epochs: this.#epochs })) return undefined;
     const known = this.#losses.filter((loss) => !Number.isNaN(loss));
     if (known.length === 0) return undefined;
     const mean = known.reduce((sum, loss) => sum + loss, 0) / known.length;
@@ -71,8 +82,8 @@ export class ImageWeights {
       return isLeftOut ? 0 : 1 / (1 - leftOutShare);
     });
     const sum = weights.reduce((total, weight) => total + weight, 0);
-    const kept = weights.filter((weight) => weight > 0).length;
-    return weights.map((weight) => (weight * kept) / sum);
+    const kept = countKept(weights);
+    return { weights: weights.map((weight) => (weight * kept) / sum), kept };
   }
 
   /** What a step of the epoch found: indices [count] of training images, losses [count]. */
@@ -89,16 +100,32 @@ export class ImageWeights {
       return undefined;
     const shape = [this.#losses.length];
     const tensors = new Map<string, CheckpointTensor>([['loss', { shape, values: this.#losses.slice() }]]);
-    const { weights } = this.#current;
-    if (this.#current.epoch === epoch && weights !== undefined)
-      tensors.set('weight', { shape, values: weights.slice() });
+    const { drawn } = this.#current;
+    if (this.#current.epoch === epoch && drawn !== undefined) {
+      tensors.set('weight', { shape, values: drawn.weights.slice() });
+    }
     return tensors;
   }
 
-  /** Go on from a {@link snapshot} of the same epoch. */
+  /** Go on from a {@link snapshot} of the same epoch. Errors: `checkpoint/mismatch` for another number of images. */
   restore(epoch: number, tensors: ReadonlyMap<string, CheckpointTensor>): void {
-    this.#losses = Float32Array.from(tensors.get('loss')?.values ?? this.#losses);
-    const weight = tensors.get('weight');
-    if (weight !== undefined) this.#current = { epoch, weights: Float32Array.from(weight.values) };
+    const read = (name: string): Float32Array<ArrayBuffer> => {
+      const { shape = [], values = [] } = tensors.get(name) ?? {};
+      if (shape.join() === String(this.#losses.length)) return Float32Array.from(values);
+      throw new ProductError(
+        'checkpoint/mismatch',
+        `the checkpoint has [${shape.join(', ')}] of "${name}" for images; [${this.#losses.length}] is expected; use the data that the run was started on`,
+      );
+    };
+    const losses = read('loss');
+    if (tensors.has('weight')) {
+      const weights = read('weight');
+      this.#current = { epoch, drawn: { weights, kept: countKept(weights) } };
+    }
+    this.#losses = losses;
   }
+}
+
+function countKept(weights: Float32Array): number {
+  return weights.filter((weight) => weight > 0).length;
 }

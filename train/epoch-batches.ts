@@ -37,8 +37,7 @@ export class EpochBatches {
 
   /** Of an epoch (from 0) that has begun. */
   stepsIn(epoch: number): number {
-    const weights = this.#weights?.ofEpoch(epoch);
-    const count = weights === undefined ? this.#options.images.count : weights.filter((weight) => weight > 0).length;
+    const count = this.#weights?.ofEpoch(epoch)?.kept ?? this.#options.images.count;
     return stepsPerEpoch(count, this.#options.config.batchSize);
   }
 
@@ -52,7 +51,7 @@ export class EpochBatches {
     return this.#weights?.snapshot(epoch);
   }
 
-  /** Go on from a {@link snapshot}. */
+  /** Go on from a {@link snapshot}. Errors: `checkpoint/mismatch`. */
   restore(epoch: number, tensors: ReadonlyMap<string, CheckpointTensor>): void {
     this.#weights?.restore(epoch, tensors);
   }
@@ -80,7 +79,7 @@ export class EpochBatches {
   #describe(epoch: number, firstStep: number): EpochOptions & { images: LabelledImages } {
     const { config, dataset, images } = this.#options;
     const [fullSize, , channels] = dataset.imageShape;
-    const imageWeights = this.#weights?.ofEpoch(epoch);
+    const imageWeights = this.#weights?.ofEpoch(epoch)?.weights;
     const size = imageSizeAt(config.imageSizes ?? [], { epoch, epochs: config.epochs, fullSize });
     if (size !== fullSize && this.#resized?.size !== size) {
       this.#resized = { size, images: resizeImages(images, dataset.imageShape, size) };

@@ -28,7 +28,7 @@ import { createProgressBar } from './progress-bar.ts';
 import type { ProgressStream } from './progress-bar.ts';
 import { createRandom } from './random.ts';
 import { readForResume } from './resume.ts';
-import { addMeters, describeMaker, firstHeader, NO_METERS } from './run-header.ts';
+import { addMeters, describeMaker, firstHeader, NO_METERS, weightOf } from './run-header.ts';
 import type { Meters } from './run-header.ts';
 import { createRunFolder } from './run-folder.ts';
 import { writeTestAnswers } from './report/test-answers.ts';
@@ -125,7 +125,7 @@ class Run {
     this.#validation = split.validation;
     this.#state = new TrainingState(engine, this.#table, groups ?? this.#firstValues(), config);
     this.#batches = new EpochBatches({ config, dataset, images: split.training });
-    if (groups?.images !== undefined) this.#batches.restore(header.epoch, groups.images);
+    if (groups?.imageLosses !== undefined) this.#batches.restore(header.epoch, groups.imageLosses);
     const total = this.#stepsInEpoch * config.epochs;
     this.#bar = createProgressBar(request.stream === undefined ? { total } : { total, stream: request.stream });
   }
@@ -263,7 +263,7 @@ class Run {
       const { step } = this.#header;
       const { labelSmoothing } = config;
       const options = { step, learningRate: this.#learningRateAt(this.#header.stepInEpoch), labelSmoothing };
-      const { loss, correct, losses } = await this.#state.step(batch, options);
+      const { loss, correct, weight, losses } = await this.#state.step(batch, options);
       if (!Number.isFinite(loss)) {
         throw new ProductError(
           'training/diverged',
@@ -272,7 +272,7 @@ class Run {
       }
       this.#batches.record(epoch, batch, losses);
       const durationMs = performance.now() - startedAt;
-      this.#count({ images: batch.count, correct, lossSum: loss * batch.count, durationMs });
+      this.#count({ images: batch.count, weight, correct, lossSum: loss * weight, durationMs });
       this.#epochTime.waitMs += waitMs;
       this.#epochTime.totalMs += durationMs;
       this.#draw(loss);
@@ -314,6 +314,7 @@ class Run {
   /** One point of the training curve: the mean over the steps since the last one. */
   async #logSteps(): Promise<void> {
     const { images, correct, lossSum, durationMs } = this.#unlogged;
+    const weight = weightOf(this.#unlogged);
     const [durationSeconds, waitSeconds] = [durationMs / 1000, this.#unloggedWaitMs / 1000];
     this.#unlogged = NO_METERS;
     this.#unloggedWaitMs = 0;
@@ -321,7 +322,7 @@ class Run {
     const { step, stepInEpoch } = this.#header;
     const learningRate = this.#learningRateAt(stepInEpoch - 1);
     const { runFolder } = this.#request;
-    const [loss, accuracy] = [lossSum / images, correct / images];
+    const [loss, accuracy] = [lossSum / weight, correct / weight];
     const time = { durationSeconds, waitSeconds };
     await appendEvent(runFolder, { event: 'steps', step, learningRate, loss, accuracy, images, ...time });
     const scalars = { 'loss/training': loss, 'accuracy/training': accuracy, 'learning rate': learningRate };
@@ -343,7 +344,7 @@ class Run {
     const parts = [
       `epoch ${epoch + 1}/${this.#request.config.epochs}`,
       `loss ${loss.toFixed(3)}`,
-      `accuracy ${((100 * meters.correct) / meters.images).toFixed(1)} %`,
+      `accuracy ${((100 * meters.correct) / weightOf(meters)).toFixed(1)} %`,
       `${(meters.images / (meters.durationMs / 1000)).toFixed(0)} images/s`,
     ];
     this.#bar.update({ done: Math.floor(this.#positionAfter(stepInEpoch)), parts });
@@ -358,7 +359,7 @@ class Run {
       epoch: epoch + 1,
       step,
       learningRate: this.#learningRateAt(stepInEpoch - 1),
-      training: { loss: meters.lossSum / meters.images, accuracy: meters.correct / meters.images },
+      training: { loss: meters.lossSum / weightOf(meters), accuracy: meters.correct / weightOf(meters) },
       validation: validation && { n: validation.n, accuracy: validation.accuracy, loss: validation.loss },
       durationSeconds: meters.durationMs / 1000,
       imagesPerSecond: meters.images / (meters.durationMs / 1000),
@@ -424,8 +425,8 @@ class Run {
     const formulations = this.#engine.formulations?.list();
     const header = formulations === undefined ? this.#header : { ...this.#header, formulations };
     const groups = await this.#state.snapshot();
-    const images = this.#batches.snapshot(header.epoch);
-    if (images !== undefined) groups.set('images', images);
+    const imageLosses = this.#batches.snapshot(header.epoch);
+    if (imageLosses !== undefined) groups.set('imageLosses', imageLosses);
     const folder = await writeCheckpoint(runFolder, { header, groups });
     await pruneCheckpoints(runFolder, { keep: config.keptCheckpoints });
     return folder;

@@ -335,7 +335,7 @@ export interface TrainingPassResult {
   logits: EngineTensor;
   /** Of each image, [batch], in nats. */
   losses: EngineTensor;
-  /** Of the mean loss by each trained tensor, under its name. */
+  /** Of the mean over the batch of each loss times its weight, by each trained tensor, under its name. */
   gradients: Map<string, EngineTensor>;
   /** Of this batch, under the name of the batch norm row. */
   statistics: Map<string, BatchNormStatistics>;
@@ -344,7 +344,8 @@ export interface TrainingPassResult {
 /**
  * Forward and backward once with the statistics of the batch; changes no parameter.
  *
- * Shapes   images [batch, height, width, channels], targets [batch, classes] (probabilities, smoothed or not)
+ * Shapes   images [batch, height, width, channels], targets [batch, classes] (probabilities, smoothed or not), weights
+ *          [batch, classes] (of each image, repeated; absent: 1)
  * Memory   the caller owns everything that is returned
  */
 export function runTrainingPass(

@@ -65,7 +65,7 @@ const PRESETS = {
    * The most that this network gives in a night on two cores: as long as the published 80-epoch runs, with the augmentation
    * that a long run needs, trained on all but the 1,000 images that the temperature is fitted on. The high rates of the
    * beginning see small pictures, which saves a fifth of the time. Half of the easy images are left out but for the first
-   * and the last epochs, which saves another third.
+   * and the last epochs, which saves another quarter.
    */
   flagship: {
     ...BASE,

@@ -3,9 +3,9 @@ import { ProductError } from '../shared/errors.ts';
 import { findLatestCheckpoint, readCheckpoint } from './checkpoint.ts';
 import type { Checkpoint, CheckpointHeader } from './checkpoint.ts';
 import { hashConfig } from './config.ts';
-import { knowsLosses } from './easy-images.ts';
 import type { TrainConfig } from './config.ts';
 import type { Dataset } from './dataset.ts';
+import { leavesOut } from './easy-images.ts';
 import type { Engine } from './engine/engine.ts';
 import { listSlots } from './optimizer.ts';
 import { CONFIG_FILE } from './run-folder.ts';
@@ -63,11 +63,11 @@ function requireGroups(
   { epoch }: CheckpointHeader,
 ): TensorGroups {
   const parameters = groups.get('parameters');
-  const hasLosses = easyImages !== undefined && knowsLosses(easyImages, { epoch, epochs });
+  const needsLosses = easyImages !== undefined && leavesOut(easyImages, { epoch, epochs });
   const besides = [
     ...listSlots(optimizer),
     ...(weightAverage === null ? [] : (['average'] as const)),
-    ...(hasLosses ? (['images'] as const) : []),
+    ...(needsLosses ? (['imageLosses'] as const) : []),
   ];
   const others = besides.map((name) => [name, groups.get(name)] as const);
   if (parameters === undefined || others.some(([, group]) => group === undefined)) {
@@ -77,6 +77,6 @@ function requireGroups(
       `the checkpoint has the groups ${[...groups.keys()].join(', ') || 'none'}; ${expected.join(' and ')} are expected; resume from another one`,
     );
   }
-  const images = groups.get('images');
-  return { parameters, ...Object.fromEntries(others), ...(images && { images }) };
+  const imageLosses = groups.get('imageLosses');
+  return { parameters, ...Object.fromEntries(others), ...(imageLosses && { imageLosses }) };
 }

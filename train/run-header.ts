@@ -8,14 +8,18 @@ import type { Dataset } from './dataset.ts';
 import type { Engine } from './engine/engine.ts';
 import { describeHardware, readCommit } from './provenance.ts';
 
-/** Sums over images. */
 export type Meters = CheckpointHeader['meters'];
 
-export const NO_METERS: Meters = { images: 0, correct: 0, lossSum: 0, durationMs: 0 };
+export const NO_METERS: Meters = { images: 0, weight: 0, correct: 0, lossSum: 0, durationMs: 0 };
+
+export function weightOf({ images, weight = images }: Meters): number {
+  return weight;
+}
 
 export function addMeters(sums: Meters, step: Meters): Meters {
   return {
     images: sums.images + step.images,
+    weight: weightOf(sums) + weightOf(step),
     correct: sums.correct + step.correct,
     lossSum: sums.lossSum + step.lossSum,
     durationMs: sums.durationMs + step.durationMs,

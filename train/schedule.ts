@@ -17,14 +17,14 @@ export const scheduleSchema = z.discriminatedUnion('kind', [
 export type Schedule = z.infer<typeof scheduleSchema>;
 
 export interface SchedulePosition {
-  /** The step that is about to be done, from 0. */
+  /** The step that is about to be done, from 0; a fraction where an epoch has fewer steps than the schedule counts. */
   step: number;
   totalSteps: number;
 }
 
 /**
- * The rate of one step: never above the peak, never zero on the way up, `finalShare * peak` in the last step (unless the
- * warm-up takes the whole run).
+ * The rate of one step: never above the peak, never zero on the way up, `finalShare * peak` in the last whole step (unless
+ * the warm-up takes the whole run).
  */
 export function learningRateAt(schedule: Schedule, position: SchedulePosition): number {
   const { step, totalSteps } = position;
@@ -54,7 +54,7 @@ function rampAndDecay(
 ): number {
   const { peak, warmupShare, finalShare } = schedule;
   const warmupSteps = Math.round(warmupShare * totalSteps);
-  if (step < warmupSteps) return (peak * (step + 1)) / warmupSteps;
+  if (step < warmupSteps) return (peak * Math.min(step + 1, warmupSteps)) / warmupSteps;
   // The step that has the peak: the last one of the warm-up, or the first of all.
   const peakStep = Math.max(warmupSteps - 1, 0);
   const done = totalSteps - 1 === peakStep ? 0 : (step - peakStep) / (totalSteps - 1 - peakStep);

@@ -21,10 +21,11 @@ type TensorGroup = ReadonlyMap<string, CheckpointTensor>;
 
 /**
  * The parameters, the optimizer's slots and the averaged parameters, each by the name of the variable. Without any slot,
- * all start at zero; without averages, they start at the parameters.
+ * all start at zero; without averages, they start at the parameters. `imageLosses` goes with them in checkpoints and
+ * belongs to `easy-images.ts`.
  */
 export type TensorGroups = { parameters: TensorGroup } & Readonly<
-  Partial<Record<SlotName | 'average' | 'images', TensorGroup>>
+  Partial<Record<SlotName | 'average' | 'imageLosses', TensorGroup>>
 >;
 
 /** What an update does besides following the gradient. */
@@ -45,6 +46,8 @@ export interface StepResult {
   loss: number;
   /** Sum of the weights of the images that were right: their number, where all count the same. */
   correct: number;
+  /** Sum of the weights of the batch: `count`, where all count the same. */
+  weight: number;
   /** [count], of each image, without its weight */
   losses: Float32Array;
 }
@@ -106,8 +109,10 @@ export class TrainingState {
     const weightOf = (index: number): number => batch.weights?.[index] ?? 1;
     const isRight = (label: number, index: number): boolean =>
       argMax(logits.subarray(index * classes, (index + 1) * classes)) === label;
+    const weight = batch.weights?.reduce((sum, each) => sum + each, 0) ?? batch.count;
     return {
-      loss: losses.reduce((sum, loss, index) => sum + weightOf(index) * loss, 0) / batch.count,
+      loss: losses.reduce((sum, loss, index) => sum + weightOf(index) * loss, 0) / weight,
+      weight,
       correct: batch.labels.reduce((sum, label, index) => sum + (isRight(label, index) ? weightOf(index) : 0), 0),
       losses,
     };

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { easyImagesSchema, ImageWeights, knowsLosses } from '../../train/easy-images.ts';
+import { easyImagesSchema, ImageWeights, leavesOut } from '../../train/easy-images.ts';
 import { createRandom } from '../../train/random.ts';
 
 const CONFIG = { leftOutShare: 0.75, fromShare: 0.25, untilShare: 0.75 };
@@ -25,9 +25,11 @@ describe('easyImages', () => {
     }
   });
 
-  it('measures in the first epoch of its part and knows losses in the others', () => {
+  it('measures in the first epoch of its part and leaves images out of the others, never out of the last of a run', () => {
     const epochs = Array.from({ length: 8 }, (_, epoch) => epoch);
-    expect(epochs.filter((epoch) => knowsLosses(CONFIG, { epoch, epochs: 8 }))).toEqual([3, 4, 5]);
+    const inEpochs = (config: typeof CONFIG) => epochs.filter((epoch) => leavesOut(config, { epoch, epochs: 8 }));
+    expect(inEpochs(CONFIG)).toEqual([3, 4, 5]);
+    expect(inEpochs({ ...CONFIG, untilShare: 1 })).toEqual([3, 4, 5, 6]);
   });
 });
 
@@ -35,10 +37,11 @@ describe('ImageWeights', () => {
   it('leaves the asked share of the easy images out, and lets the others stand for them', () => {
     const weights = create();
     weights.record(2, indices, losses);
-    const drawn = weights.ofEpoch(3) ?? new Float32Array();
+    const { weights: drawn, kept: count } = weights.ofEpoch(3) ?? { weights: new Float32Array(), kept: 0 };
     const easy = drawn.filter((_, index) => index % 4 < 3);
     const hard = drawn.filter((_, index) => index % 4 === 3);
     const kept = drawn.filter((weight) => weight > 0);
+    expect(kept).toHaveLength(count);
     // 3,000 easy ones stay with probability 1/4: a deviation is 24.
     expect(Math.abs(easy.filter((weight) => weight > 0).length - 750)).toBeLessThan(100);
     expect(new Set(hard).size).toBe(1);
@@ -73,7 +76,7 @@ describe('ImageWeights', () => {
   it('never leaves out an image whose loss it does not know', () => {
     const weights = create();
     weights.record(2, indices.subarray(0, 2000), losses.subarray(0, 2000));
-    const unseen = weights.ofEpoch(3)?.subarray(2000) ?? new Float32Array();
+    const unseen = weights.ofEpoch(3)?.weights.subarray(2000) ?? new Float32Array();
     expect(unseen).toHaveLength(2000);
     expect(new Set(unseen).size).toBe(1);
     expect(unseen[0]).toBeGreaterThan(0);
@@ -94,5 +97,13 @@ describe('ImageWeights', () => {
     second.restore(3, inside ?? new Map());
     expect(second.ofEpoch(3)).toEqual(drawn);
     expect(second.ofEpoch(4)).toEqual(original.ofEpoch(4));
+  });
+
+  it('refuses a snapshot of other images', () => {
+    const original = new ImageWeights(CONFIG, { images: 12, epochs: 8, random: createRandom(3) });
+    original.record(2, Uint32Array.of(0), Float32Array.of(1));
+    const mismatch = { code: 'checkpoint/mismatch', message: expect.stringContaining('[4000] is expected') };
+    expect(() => create().restore(3, original.snapshot(3) ?? new Map())).toThrow(expect.objectContaining(mismatch));
+    expect(() => create().restore(3, new Map())).toThrow(expect.objectContaining(mismatch));
   });
 });

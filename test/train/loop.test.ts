@@ -3,7 +3,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { NO_AUGMENTATION } from '../../train/augment.ts';
-import { findLatestCheckpoint, readCheckpoint } from '../../train/checkpoint.ts';
+import { findLatestCheckpoint, readCheckpoint, writeCheckpoint } from '../../train/checkpoint.ts';
 import { createTfjsEngine } from '../../train/engine/tfjs-engine.ts';
 import type { Engine } from '../../train/engine/engine.ts';
 import { trainAndEvaluate } from '../../train/loop.ts';
@@ -55,25 +55,28 @@ describe('trainAndEvaluate', () => {
   });
 
   it('leaves easy images out of the middle of a run, and ends with the same bits when it is stopped there', async () => {
-    const easyImages = { leftOutShare: 0.5, fromShare: 0, untilShare: 0.75 };
-    const config = tinyConfig({ epochs: 4, easyImages });
+    const easyImages = { leftOutShare: 0.5, fromShare: 0.2, untilShare: 0.8 };
+    const config = tinyConfig({ epochs: 5, easyImages });
     const whole = await draftRequest(engine, { config });
     const expected = await readOutcome(whole, await trainAndEvaluate(whole));
-    const [first, second, third, last] = expected.epochs.map(({ step }) => step);
-    // 48 images in 4 steps each, and fewer in the second and the third epoch.
-    expect(first).toBe(4);
-    expect(second).toBeLessThan(8);
-    expect((last ?? 0) - (third ?? 0)).toBe(4);
+    const [, measured, third = 0, fourth = 0, last = 0] = expected.epochs.map(({ step }) => step);
+    // 48 images in 4 steps each, and fewer in the third and the fourth epoch.
+    expect(measured).toBe(8);
+    expect(third).toBeLessThan(12);
+    expect(last - fourth).toBe(4);
     expect(expected.epochs.at(-1)?.learningRate).toBeCloseTo(0, 9);
     expect([...expected.groups.keys()]).toEqual(['parameters', 'velocity', 'average']);
 
     const parts = await draftRequest(engine, { config });
-    for (const maxSteps of [4, 5, second ?? 0, (second ?? 0) + 1]) {
-      const isResumed = maxSteps > 4;
-      const { checkpoint } = await trainAndEvaluate({ ...parts, isResumed, maxSteps });
-      expect((await readCheckpoint(checkpoint)).groups.get('images')?.get('loss')?.shape).toEqual([48]);
+    for (const maxSteps of [5, 8, 9, third, third + 1]) {
+      const { checkpoint } = await trainAndEvaluate({ ...parts, isResumed: maxSteps > 5, maxSteps });
+      expect((await readCheckpoint(checkpoint)).groups.get('imageLosses')?.get('loss')?.shape).toEqual([48]);
     }
     expect(await readOutcome(parts, await trainAndEvaluate({ ...parts, isResumed: true }))).toEqual(expected);
+    const logged = (await readEvents(parts.runFolder)).filter(({ event }) => event === 'steps' || event === 'epoch');
+    for (const { accuracy, training } of logged as { accuracy?: number; training?: { accuracy: number } }[]) {
+      expect(accuracy ?? training?.accuracy).toBeLessThanOrEqual(1);
+    }
   });
 
   it('learns, and leaves its configuration, its log, its curves and the last checkpoints', async () => {
@@ -266,6 +269,18 @@ describe('trainAndEvaluate', () => {
       const turned = Object.fromEntries(Object.entries(request.config).toReversed()) as TrainRequest['config'];
       const resumed = await trainAndEvaluate({ ...request, isResumed: true, config: turned, maxSteps: 2 });
       expect(resumed.checkpoint).toBe(join(request.runFolder, 'checkpoint-2'));
+    });
+
+    it('to go on leaving images out when the checkpoint does not know their losses', async () => {
+      const easyImages = { leftOutShare: 0.5, fromShare: 0, untilShare: 1 };
+      const request = await draftRequest(engine, { config: tinyConfig({ epochs: 3, easyImages }), maxSteps: 5 });
+      const { header, groups } = await readCheckpoint((await trainAndEvaluate(request)).checkpoint);
+      const others = new Map([...groups].filter(([name]) => name !== 'imageLosses'));
+      await writeCheckpoint(request.runFolder, { header, groups: others });
+      await expect(trainAndEvaluate({ ...request, isResumed: true })).rejects.toMatchObject({
+        code: 'checkpoint/damaged',
+        message: expect.stringMatching(/has the groups parameters, velocity, average; .* and imageLosses are expected/),
+      });
     });
 
     it('a network that it cannot compute, before it makes the folder', async () => {

@@ -56,6 +56,12 @@ describe('learningRateAt', () => {
     }
   });
 
+  it('stays below the peak between the last two steps of the warm-up, where an epoch has fewer steps', () => {
+    const schedule = { kind: 'one-cycle', peak: 0.1, warmupShare: 0.45, finalShare: 0 } as const;
+    expect(learningRateAt(schedule, { step: 5, totalSteps: 16 })).toBeCloseTo((0.1 * 6) / 7, 12);
+    for (const step of [6.25, 6.9]) expect(learningRateAt(schedule, { step, totalSteps: 16 })).toBe(0.1);
+  });
+
   it('gives a run of one step the peak', () => {
     for (const kind of ['one-cycle', 'cosine'] as const) {
       expect(ratesOf({ kind, peak: 0.5, warmupShare: 0.3, finalShare: 0 }, 1)).toEqual([0.5]);

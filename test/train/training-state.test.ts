@@ -145,6 +145,10 @@ describeOnEachEngine('the training state', ({ engine: getEngine, precision }) =>
     expect(first.loss).toBeCloseTo(((losses[0] ?? 0) + (losses[1] ?? 0)) / 2, 6);
     expect([...first.losses]).toEqual(losses);
     expect(first.correct + second.correct).toBe(2 * plain.correct);
+    // The mean of a batch is one, whatever its weights add up to; the gradient is not.
+    const heavy = await measure(Float32Array.of(4, 4, 0, 0));
+    expect(heavy).toMatchObject({ loss: first.loss, weight: 8, correct: 2 * first.correct });
+    expect(largestError(heavy.values, first.values)).toBeGreaterThan(0.3);
     // The gradient is linear in the weights: half of both makes the whole.
     const halves = first.values.map((value, index) => (value + (second.values[index] ?? 0)) / 2);
     expect(largestError(halves, plain.values)).toBeLessThan(isRounding ? 0.05 : 2e-5);

@@ -29,7 +29,7 @@ export function renderCurves(run: Pick<RunRecord, 'steps' | 'epochs' | 'average'
       : ` The finished network is the average of the last parameters: validation accuracy ${formatPercent(run.average.validation.accuracy)}.`;
   return section(
     'Curves',
-    `<p>${words}${averaged} The training figures are of augmented images, as the network saw them, with label smoothing in the loss where the configuration has it.</p>
+    `<p>${words}${averaged} The training figures are of augmented images, as the network saw them, with label smoothing in the loss where the configuration has it; where easy images are left out, the others stand for them.</p>
 ${renderCharts(chartCurves(run))}`,
   );
 }
